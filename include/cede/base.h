@@ -1,0 +1,136 @@
+/**
+ * What every other header of cede needs: visibility, attributes, and the codes.
+ *
+ * A function of cede that can fail returns an int (or ssize_t): zero or a
+ * positive count is success, a negative number is a code. A code is either one
+ * of libuv's, numerically (so `UV_ECONNRESET` and `CEDE_ECONNRESET` are the same
+ * number, and on POSIX systems both are `-ECONNRESET`), or one of the few below
+ * that only coroutines have, which lie in a range that libuv does not use.
+ */
+#ifndef CEDE_BASE_H
+#define CEDE_BASE_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h> /* ssize_t */
+
+#ifdef __cplusplus
+#define CEDE__BEGIN extern "C" {
+#define CEDE__END   }
+#else
+#define CEDE__BEGIN
+#define CEDE__END
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CEDE_API              __attribute__((visibility("default")))
+#define CEDE__NODISCARD       __attribute__((warn_unused_result))
+#define CEDE__PRINTF(fmt, va) __attribute__((format(printf, fmt, va)))
+#define CEDE__CLEANUP(fn)     __attribute__((cleanup(fn)))
+#define CEDE__MAYBE_UNUSED    __attribute__((unused))
+#else
+#define CEDE_API
+#define CEDE__NODISCARD
+#define CEDE__PRINTF(fmt, va)
+#define CEDE__MAYBE_UNUSED
+#endif
+
+/**
+ * Marks a function that may suspend the calling coroutine. Such a function may
+ * only be called inside one, its result must be looked at (it is how a
+ * coroutine learns that it is being closed), and it is always a point at which
+ * the coroutine can be closed, also when it happens to finish at once.
+ */
+#define CEDE_SUSPENDS CEDE__NODISCARD
+
+/**
+ * A place in the program and the name of what was started there, as one string
+ * literal: "name\0file:line". It costs nothing to make and to keep.
+ */
+#define CEDE__STRING_(x) #x
+#define CEDE__STRING(x)  CEDE__STRING_(x)
+#define CEDE_SITE(name)  (name "\0" __FILE__ ":" CEDE__STRING(__LINE__))
+
+/** The body of a coroutine. 0: returned; a negative code: raised that code. */
+typedef int cede_fn(void *arg);
+
+/** Releases something that was handed to the library and is no longer needed. */
+typedef void cede_dtor_fn(void *data);
+
+/**
+ * Codes that only coroutines have. Numbers are fixed: they are part of the ABI.
+ *
+ * The texts, cede_strerror(), are CPython's where the error is CPython's.
+ */
+enum {
+	/** You are being closed (GeneratorExit). Clean up and return it. */
+	CEDE_EXIT = -5001,
+	/** Sent to, thrown into or awaited after it had finished. */
+	CEDE_EREUSED = -5002,
+	/** Resumed, thrown into, closed or awaited while it is executing. */
+	CEDE_ERUNNING = -5003,
+	/** The first value sent to a coroutine must be NULL. */
+	CEDE_ENOTSTARTED = -5004,
+	/** The coroutine suspended although it was being closed. */
+	CEDE_EIGNORED = -5005,
+	/** Another coroutine is awaiting it, or it was started by hand. */
+	CEDE_EAWAITED = -5006,
+	/** The body raised what means "the end" to whoever drives it. */
+	CEDE_ESTOPITER = -5007,
+	/** Resumed on a thread that is not its own. */
+	CEDE_EWRONGTHREAD = -5008,
+	/** Called where there is no coroutine, or none that a task owns. */
+	CEDE_ENOTASK = -5009,
+	/** The task yielded something that is not a future. */
+	CEDE_EBADYIELD = -5010,
+	/** A future was read before it was done. */
+	CEDE_EPENDING = -5011,
+};
+
+/** The end of a stream or a channel (libuv's UV_EOF). */
+#define CEDE_EOF (-4095)
+
+/* libuv's codes, by libuv's numbers, so that users need not include <uv.h>. */
+#define CEDE_ECANCELED       (-ECANCELED)
+#define CEDE_ETIMEDOUT       (-ETIMEDOUT)
+#define CEDE_ENOMEM          (-ENOMEM)
+#define CEDE_EINVAL          (-EINVAL)
+#define CEDE_EAGAIN          (-EAGAIN)
+#define CEDE_EBUSY           (-EBUSY)
+#define CEDE_EBADF           (-EBADF)
+#define CEDE_EPIPE           (-EPIPE)
+#define CEDE_ECONNRESET      (-ECONNRESET)
+#define CEDE_ECONNREFUSED    (-ECONNREFUSED)
+#define CEDE_ECONNABORTED    (-ECONNABORTED)
+#define CEDE_EADDRINUSE      (-EADDRINUSE)
+#define CEDE_EADDRNOTAVAIL   (-EADDRNOTAVAIL)
+#define CEDE_EALREADY        (-EALREADY)
+#define CEDE_ENOTCONN        (-ENOTCONN)
+#define CEDE_ENOTSUP         (-ENOTSUP)
+#define CEDE_EMFILE          (-EMFILE)
+#define CEDE_ENFILE          (-ENFILE)
+#define CEDE_ENOBUFS         (-ENOBUFS)
+#define CEDE_ESHUTDOWN       (-ESHUTDOWN)
+#define CEDE_EDEADLK         (-EDEADLK)
+#define CEDE_ESTALE          (-ESTALE)
+
+CEDE__BEGIN
+
+/**
+ * One sentence for a code, in CPython's words for CPython's errors.
+ *
+ * Never NULL. For a code nobody knows it is a text in a buffer of the calling
+ * thread, valid until the thread asks about another unknown code. Any thread.
+ */
+CEDE_API const char *cede_strerror(int code);
+
+/** The code's name, as "ECONNRESET" or "CEDE_EIGNORED"; "UNKNOWN" where it has none. Any thread. */
+CEDE_API const char *cede_err_name(int code);
+
+/** Is this the code of a close or of a cancel: CEDE_EXIT or CEDE_ECANCELED? Any thread. */
+CEDE_API int cede_is_cancel(int code);
+
+CEDE__END
+
+#endif
