@@ -1,0 +1,19 @@
+/** Everything but <cede/uv.h>, which pulls in libuv's own header. */
+#ifndef CEDE_CEDE_H
+#define CEDE_CEDE_H
+
+#include <cede/alloc.h>
+#include <cede/base.h>
+#include <cede/coro.h>
+#include <cede/error.h>
+#include <cede/future.h>
+#include <cede/group.h>
+#include <cede/loop.h>
+#include <cede/scope.h>
+#include <cede/serve.h>
+#include <cede/stream.h>
+#include <cede/task.h>
+#include <cede/tcp.h>
+#include <cede/version.h>
+
+#endif

@@ -1,0 +1,130 @@
+/**
+ * Streams: connections that bytes flow through in order, both ways.
+ *
+ * Reading waits, then reads once into the caller's buffer; nothing is copied
+ * and an idle connection holds no buffer. Writing sends first and waits only
+ * for what is left, so a peer that does not read holds the writer back: nothing
+ * is queued without end. At most one task reads and one writes at a time.
+ *
+ * Threads: all calls in the loop's thread, those that suspend in a task of it.
+ */
+#ifndef CEDE_STREAM_H
+#define CEDE_STREAM_H
+
+#include <cede/base.h>
+#include <cede/future.h>
+
+CEDE__BEGIN
+
+/** A stream. The library's memory; ends with cede_close() or cede_abort(). */
+typedef struct cede_stream cede_stream_t;
+
+/** A read that was started. On the caller's stack. */
+typedef struct cede_read {
+	cede_future_t future; /**< result: as cede_read() */
+
+	/* private */
+	cede_stream_t *stream;
+	void *buffer;
+	size_t size;
+} cede_read_t;
+
+/** A write that was started. On the caller's stack. */
+typedef struct cede_write {
+	cede_future_t future; /**< result: 0 when all of it was written */
+	size_t written;       /**< bytes handed to the system, whatever the result */
+
+	/* private */
+	cede_stream_t *stream;
+	size_t size;
+} cede_write_t;
+
+/**
+ * Reads what there is, at least one byte.
+ *
+ * @param size  1 to INT_MAX
+ * @return >0: so many bytes; 0: the peer has sent its end of file, and so from
+ *   now on; or
+ *   CEDE_ETIMEDOUT    the stream's idle limit, or a timeout scope, has passed
+ *   CEDE_EBUSY        another task is reading
+ *   CEDE_ECANCELED    the stream was closed meanwhile
+ *   CEDE_EXIT, CEDE_ENOTASK, CEDE_EINVAL, or the system's: CEDE_ECONNRESET, …
+ *
+ * Suspends when there is nothing yet. A cancel loses no byte: what had not
+ * been read will be by the next call.
+ */
+CEDE_API CEDE_SUSPENDS ssize_t cede_read(cede_stream_t *stream, void *buffer, size_t size);
+
+/** Starts a read. The buffer is used until the future is done. 0, CEDE_EBUSY, CEDE_EINVAL, CEDE_ENOTASK. */
+CEDE_API int cede_read_start(cede_stream_t *stream, void *buffer, size_t size, cede_read_t *op);
+
+/**
+ * Writes all of it.
+ *
+ * @param size  0 to SSIZE_MAX; 0 writes nothing and succeeds
+ * @return @size, or
+ *   CEDE_EPIPE, CEDE_ECONNRESET  the peer is gone; never a signal
+ *   CEDE_ETIMEDOUT    the peer took nothing for as long as the idle limit, or a
+ *                     timeout scope has passed
+ *   CEDE_EBUSY        another task is writing
+ *   CEDE_ECANCELED    the stream was closed meanwhile
+ *   CEDE_ESHUTDOWN    after cede_shutdown_write()
+ *   CEDE_EXIT, CEDE_ENOTASK, or the system's
+ *
+ * Suspends when the system's buffer is full. A write that was given up half-way
+ * leaves the stream broken: half a message is of no use to anybody, so every
+ * later write returns CEDE_EPIPE, and its close resets the connection.
+ */
+CEDE_API CEDE_SUSPENDS ssize_t cede_write(cede_stream_t *stream, const void *data, size_t size);
+
+/** Starts a write. The data is used until the future is done. 0, CEDE_EBUSY, CEDE_EINVAL, CEDE_ENOTASK. */
+CEDE_API int cede_write_start(cede_stream_t *stream, const void *data, size_t size,
+	cede_write_t *op);
+
+/**
+ * Half-closes: the peer reads an end of file once it has read what was written;
+ * this side can go on reading.
+ *
+ * @return 0; CEDE_EBUSY: a write is under way; CEDE_ENOTCONN; CEDE_EBADF
+ *
+ * Never suspends: everything written has been handed to the system.
+ */
+CEDE_API int cede_shutdown_write(cede_stream_t *stream);
+
+/**
+ * Closes: what was written is still delivered. A read or write of another task
+ * that is under way returns CEDE_ECANCELED. The descriptor is closed when this
+ * returns and @stream must not be used again.
+ *
+ * @param stream  NULL is allowed
+ *
+ * Never suspends; works in a task that is being closed.
+ */
+CEDE_API void cede_close(cede_stream_t *stream);
+
+/** cede_close() that drops what was not delivered yet and resets the connection. */
+CEDE_API void cede_abort(cede_stream_t *stream);
+
+/**
+ * Bounds how long a read or write may wait while not one byte moves in either
+ * direction. It then returns CEDE_ETIMEDOUT, and so does every later one.
+ *
+ * @param idle_ms  0: no limit, which is what a new stream has
+ * @return 0; CEDE_ENOMEM: the timer heap could not grow
+ */
+CEDE_API int cede_stream_set_idle(cede_stream_t *stream, uint64_t idle_ms);
+
+/**
+ * Writes "127.0.0.1:7000" or "[::1]:7000" for the peer's end of the stream.
+ *
+ * @param size  of @buffer; 56 is enough for any address
+ * @return 0; CEDE_ENOBUFS: @size is too small; the system's, CEDE_ENOTCONN for one
+ */
+CEDE_API int cede_stream_peer(const cede_stream_t *stream, char *buffer, size_t size);
+
+/** The same for this end. */
+CEDE_API int cede_stream_local(const cede_stream_t *stream, char *buffer, size_t size);
+
+CEDE__END
+
+#endif

@@ -1,0 +1,92 @@
+/**
+ * TCP: listening, accepting, connecting.
+ *
+ * Addresses are texts: "127.0.0.1:7000", "[::1]:7000", and ":7000" for every
+ * address of this host. Port 0 lets the system choose.
+ */
+#ifndef CEDE_TCP_H
+#define CEDE_TCP_H
+
+#include <cede/base.h>
+#include <cede/future.h>
+#include <cede/stream.h>
+
+CEDE__BEGIN
+
+/** A listening socket. The library's memory; ends with cede_listener_close(). */
+typedef struct cede_listener cede_listener_t;
+
+/** How to listen. All zero is the default. */
+typedef struct cede_listen_options {
+	int backlog;        /**< connections that wait for an accept; 0: 511 */
+	int share_port;     /**< let other sockets of this user listen on it too (SO_REUSEPORT) */
+	int delay;          /**< leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
+} cede_listen_options_t;
+
+/**
+ * Listens on an address.
+ *
+ * @param options       NULL for the defaults; not kept
+ * @param ret_listener  the caller's
+ * @return 0; CEDE_EINVAL: not an address; CEDE_EADDRINUSE, CEDE_EADDRNOTAVAIL,
+ *   CEDE_EMFILE, … of the system; CEDE_ENOMEM; CEDE_ENOTASK
+ *
+ * In a task; never suspends.
+ */
+CEDE_API int cede_tcp_listen(const char *address, const cede_listen_options_t *options,
+	cede_listener_t **ret_listener);
+
+/** Stops listening. An accept under way returns CEDE_ECANCELED. NULL is allowed. Never suspends. */
+CEDE_API void cede_listener_close(cede_listener_t *listener);
+
+/** Writes the address listened on, with the port the system chose. As cede_stream_peer(). */
+CEDE_API int cede_listener_address(const cede_listener_t *listener, char *buffer, size_t size);
+
+/** An accept that was started. On the caller's stack. */
+typedef struct cede_accept {
+	cede_future_t future;  /**< result: 0 */
+	cede_stream_t *stream; /**< when the result is 0: the caller's */
+
+	/* private */
+	cede_listener_t *listener;
+} cede_accept_t;
+
+/**
+ * Waits for a connection.
+ *
+ * A shortage of descriptors or memory is waited out: nothing that arrived is
+ * dropped, and nothing spins. Connections that were gone before they were
+ * accepted are passed over.
+ *
+ * @return 0; CEDE_EBUSY: another task accepts; CEDE_ECANCELED: the listener was
+ *   closed; CEDE_EXIT, CEDE_ETIMEDOUT, CEDE_ENOTASK
+ *
+ * Suspends. A cancel loses no connection: it stays in the backlog.
+ */
+CEDE_API CEDE_SUSPENDS int cede_accept(cede_listener_t *listener, cede_stream_t **ret_stream);
+
+/** Starts an accept. 0, CEDE_EBUSY, CEDE_ENOTASK. A result nobody takes must be closed. */
+CEDE_API int cede_accept_start(cede_listener_t *listener, cede_accept_t *op);
+
+/** A connect that was started. On the caller's stack. */
+typedef struct cede_connect {
+	cede_future_t future;  /**< result: 0 */
+	cede_stream_t *stream; /**< when the result is 0: the caller's */
+} cede_connect_t;
+
+/**
+ * Connects to an address. TCP_NODELAY is set.
+ *
+ * @return 0; CEDE_EINVAL: not an address; CEDE_ECONNREFUSED, CEDE_ETIMEDOUT, … of
+ *   the system; CEDE_EXIT, CEDE_ENOTASK, CEDE_ENOMEM
+ *
+ * Suspends. A cancel abandons the attempt; nothing is left open.
+ */
+CEDE_API CEDE_SUSPENDS int cede_tcp_connect(const char *address, cede_stream_t **ret_stream);
+
+/** Starts a connect. 0 or a code, as above, of what fails at once. */
+CEDE_API int cede_tcp_connect_start(const char *address, cede_connect_t *op);
+
+CEDE__END
+
+#endif
