@@ -1,0 +1,103 @@
+#!/bin/sh
+# Sees to it that what a job needs is installed:
+#
+#   tools/need.sh build    compiler, meson, ninja, pkg-config, libuv
+#   tools/need.sh test     the same, and what the tests use
+#
+# Nothing is installed, and no password asked for, when nothing is missing.
+# Only apt-get is known here: elsewhere the missing things are named and the
+# script fails.
+set -eu
+
+missing=''  # Debian packages
+sentence='' # for people
+
+# lacks PACKAGE "WHAT IT IS"
+lacks() {
+	missing="$missing $1"
+	sentence="$sentence
+  $2 (in Debian: $1)"
+}
+
+has() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+# has_library NAME VERSION
+has_library() {
+	has pkg-config && pkg-config --atleast-version="$2" "$1"
+}
+
+need_build() {
+	has cc || has gcc || has clang || lacks 'gcc libc6-dev' 'a C compiler'
+	has pkg-config || lacks pkg-config pkg-config
+	has meson || lacks meson 'meson 1.0 or later'
+	has ninja || has ninja-build || lacks ninja-build ninja
+	has_library libuv 1.44 || lacks libuv1-dev 'libuv 1.44 or later, with its headers'
+}
+
+need_test() {
+	has_library criterion 2.4 || lacks libcriterion-dev 'Criterion 2.4 or later, with its headers'
+	has python3 || lacks python3 python3
+	has redis-cli || lacks redis-tools redis-cli
+	has nc || lacks netcat-openbsd 'nc, netcat'
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	fi
+}
+
+# install PACKAGE...
+install() {
+	as_root apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+		install --yes --no-install-recommends "$@" >/dev/null
+}
+
+# Has this machine ever asked which packages there are?
+knows_packages() {
+	for package do
+		apt-cache show "$package" >/dev/null 2>&1 || return 1
+	done
+}
+
+update() {
+	echo 'need: apt-get update'
+	as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
+}
+
+case ${1-} in
+build) need_build ;;
+test)
+	need_build
+	need_test
+	;;
+*)
+	echo "usage: $0 build|test" >&2
+	exit 2
+	;;
+esac
+
+[ -n "$missing" ] || exit 0
+
+if ! has apt-get; then
+	echo "need: please install what is missing here:$sentence" >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ] && ! has sudo; then
+	echo "need: please run as root: apt-get install$missing" >&2
+	exit 1
+fi
+
+# shellcheck disable=SC2086  # a list of words
+set -- $missing
+knows_packages "$@" || update
+echo "need: apt-get install $*"
+# A list of packages that is out of date names files that are gone.
+install "$@" || {
+	update
+	install "$@"
+}
