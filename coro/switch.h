@@ -8,6 +8,8 @@
  *
  * Invariants
  * - A context that was made or saved may be entered once; entering it uses it up.
+ * - What runs on a made stack is always saved in the struct that it was made in,
+ *   and that struct does not move: the sanitizers keep their part there.
  * - `entry` never returns: it leaves by cede__context_exit().
  * - Contexts never change thread, so a thread's addresses may be cached across
  *   a switch.
@@ -25,7 +27,7 @@
 
 struct cede__context {
 	void *sp; /* asm: the saved stack pointer; ucontext: the ucontext_t on the stack itself */
-	struct cede__sanitizer sanitizer; /* no members in a plain build */
+	CEDE__SANITIZER_FIELD /* struct cede__sanitizer sanitizer; nothing in a plain build */
 };
 
 /**
@@ -41,7 +43,11 @@ void cede__context_switch(struct cede__context *save, struct cede__context *to);
 /** Continues *to and never comes back: the running stack may be reused. */
 _Noreturn void cede__context_exit(struct cede__context *self, struct cede__context *to);
 
-/** Frees what the sanitizers keep of a context that will never be entered again. */
+/**
+ * Frees what the sanitizers keep of a context that will never be entered again:
+ * one that exited, was abandoned, or was never entered. Once for each that was
+ * made, from another stack, before its memory is unmapped. Never for a thread's own.
+ */
 void cede__context_destroy(struct cede__context *context);
 
 /** "asm-x86_64", "asm-aarch64", "asm-riscv64" or "ucontext". */

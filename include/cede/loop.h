@@ -50,13 +50,19 @@ CEDE_API cede_loop_t *cede_loop_current(void);
 /** Milliseconds on the loop's monotonic clock, as of the present turn of the loop. */
 CEDE_API uint64_t cede_loop_now(const cede_loop_t *loop);
 
+/* Private: a place in the loop's timer heap. Idle when all zero. */
+struct cede__timer {
+	void (*fire)(struct cede__timer *timer);
+	struct cede_loop *loop;
+	uint32_t index; /* in the heap, from 1; 0: idle */
+	uint32_t is_weak; /* does not keep the loop alive */
+};
+
 /** A sleep that was started. On the caller's stack. */
 typedef struct cede_sleep {
 	cede_future_t future;
 	/* private */
-	struct cede_loop *loop;
-	uint64_t due_ms;
-	uint32_t heap_index;
+	struct cede__timer timer;
 } cede_sleep_t;
 
 /**

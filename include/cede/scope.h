@@ -29,8 +29,7 @@ typedef struct cede_scope {
 	int is_open;
 	struct cede_scope *outer;
 	cede_task_t *task;
-	uint64_t due_ms;
-	uint32_t heap_index;
+	struct cede__timer timer;
 } cede_scope_t;
 
 /**

@@ -1,0 +1,96 @@
+/*
+ * The loop, for loop/ itself and the layer above.
+ *
+ * The ready queue is first in, first out. It is drained when the outermost
+ * callback of ours returns (enter/leave), so what libuv's callback made ready
+ * runs in the same turn of the loop. A drain has a budget: tasks that are always
+ * ready must not keep the loop from its sockets and timers. What is left over,
+ * and what is made ready outside any callback of ours, is taken up by the idle
+ * handle, which keeps the loop alive and from blocking for as long.
+ *
+ * Invariants
+ * - A task that is not done is in the ready queue, or waits for exactly one
+ *   thing, or is the one that runs.
+ * - The idle handle is active if the queue is not empty and no callback of ours
+ *   is on the C stack.
+ * - `open` counts the libuv handles that have been opened and not been let go
+ *   of; the loop is freed when it is 0 and not before.
+ */
+#ifndef CEDE_LOOP_LOOP_INT_H
+#define CEDE_LOOP_LOOP_INT_H
+
+#include <uv.h>
+
+#include <cede/loop.h>
+#include <cede/task.h>
+
+#include "coro/check.h"
+#include "coro/list.h"
+#include "loop/timers.h"
+
+/* Resumes of one drain, before libuv gets its turn. */
+#define CEDE__LOOP_BUDGET 1000
+
+struct cede__signal_watch;
+
+struct cede_loop {
+	uv_loop_t *uv;
+	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
+	unsigned depth; /* callbacks of ours, and drains, on the C stack */
+	int is_detaching;
+	struct cede__timers timers;
+	uv_idle_t idle;
+	unsigned open;
+	struct cede__list tasks;     /* cede_task::link: all that have not ended */
+	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
+	struct cede__list resources; /* cede__resource::link */
+	struct cede__signal_watch *watches;
+};
+
+/*
+ * What holds libuv handles open on behalf of a user (a stream, a listener), so
+ * that a detach can close what was left. close() must take it off the list.
+ */
+struct cede__resource {
+	struct cede__list link;
+	void (*close)(struct cede__resource *resource);
+};
+
+/** Every callback that libuv makes into the library is between these two. */
+static inline void
+cede__loop_enter(cede_loop_t *loop)
+{
+	loop->depth++;
+}
+
+/** Runs what has become ready, if this was the outermost. */
+void cede__loop_leave(cede_loop_t *loop);
+
+/** Puts a task at the end of the ready queue. It must not be in it. */
+void cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task);
+
+/** The one place where time is read: milliseconds, as of this turn of the loop. */
+static inline uint64_t
+cede__loop_time(const cede_loop_t *loop)
+{
+	return uv_now(loop->uv);
+}
+
+/** Counts a libuv handle that was opened; its close callback calls cede__loop_closed(). */
+static inline void
+cede__loop_opened(cede_loop_t *loop)
+{
+	loop->open++;
+}
+
+static inline void
+cede__loop_closed(cede_loop_t *loop)
+{
+	cede__assert(loop->open > 0);
+	loop->open--;
+}
+
+/* signal.c */
+void cede__signals_close(cede_loop_t *loop);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * Scopes: a list a task, innermost first, each with a timer. Entering, leaving
+ * and expiring work out anew what the task's awaits return; see task_int.h.
+ */
+#include "loop/scope_int.h"
+
+#include "coro/check.h"
+#include "loop/task_int.h"
+
+static void
+expire(struct cede__timer *timer)
+{
+	cede_scope_t *scope = cede__container_of(timer, cede_scope_t, timer);
+
+	scope->has_expired = 1;
+	cede__task_reconsider(scope->task);
+}
+
+static void
+push(cede_scope_t *scope, cede_task_t *task)
+{
+	scope->is_open = 1;
+	scope->task = task;
+	scope->outer = task->scope;
+	task->scope = scope;
+	cede__task_reconsider(task);
+}
+
+static int
+enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
+{
+	cede_task_t *task = cede_task_current();
+	int r;
+
+	if (!task)
+		return CEDE_ENOTASK;
+	*scope = (cede_scope_t){ .is_shield = is_shield, .timer = { .fire = expire } };
+	if (timeout_ms == 0) {
+		scope->has_expired = 1;
+	} else {
+		uv_update_time(task->loop->uv);
+		r = cede__timer_start(task->loop, &scope->timer, timeout_ms);
+		if (r < 0)
+			return r;
+	}
+	push(scope, task);
+	return 0;
+}
+
+int
+cede_scope_enter(cede_scope_t *scope, uint64_t timeout_ms)
+{
+	return enter(scope, 0, timeout_ms);
+}
+
+int
+cede_shield_enter(cede_scope_t *scope, uint64_t timeout_ms)
+{
+	return enter(scope, 1, timeout_ms);
+}
+
+void
+cede__shield_enter_unbounded(cede_scope_t *scope)
+{
+	cede_task_t *task = cede_task_current();
+
+	cede__check(task != NULL, "a group with running tasks was left outside its task");
+	*scope = (cede_scope_t){ .is_shield = 1 };
+	push(scope, task);
+}
+
+int
+cede_scope_leave(cede_scope_t *scope)
+{
+	cede_task_t *task = scope->task;
+
+	cede__check(scope->is_open && task->scope == scope,
+		"scopes of task '%s' left out of order", task ? cede_task_name(task) : "?");
+	scope->is_open = 0;
+	cede__timer_stop(&scope->timer);
+	task->scope = scope->outer;
+	cede__task_reconsider(task);
+	return scope->has_expired;
+}
+
+int
+cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms)
+{
+	if (!scope->is_open)
+		return CEDE_EINVAL;
+	if (scope->has_expired)
+		return CEDE_EALREADY;
+	cede__timer_stop(&scope->timer);
+	uv_update_time(scope->task->loop->uv);
+	return cede__timer_start(scope->task->loop, &scope->timer, timeout_ms);
+}
+
+int
+cede__scope_turn(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
+{
+	int r;
+
+	if (scope->task) {
+		cede_scope_leave(scope);
+		return 0;
+	}
+	r = enter(scope, is_shield, timeout_ms);
+	cede__check(r == 0, "%s: %s", is_shield ? "CEDE_SHIELD" : "CEDE_TIMEOUT", cede_strerror(r));
+	return 1;
+}
+
+void
+cede__scope_cleanup(cede_scope_t *scope)
+{
+	if (scope->is_open)
+		cede_scope_leave(scope);
+}

@@ -1,0 +1,195 @@
+#include "loop/timers.h"
+
+#include "coro/alloc.h"
+#include "coro/check.h"
+#include "loop/loop_int.h"
+
+#define CHILDREN     4
+#define CAPACITY_MIN 64
+
+/* The due time takes 44 bits of the key: 557 years of milliseconds. */
+#define SERIAL_BITS 20
+#define DUE_MAX     (UINT64_MAX >> SERIAL_BITS)
+
+static uint64_t
+due_of(const struct cede__timer_entry *entry)
+{
+	return entry->key >> SERIAL_BITS;
+}
+
+static void
+place(struct cede__timers *t, uint32_t index, struct cede__timer_entry entry)
+{
+	t->entries[index] = entry;
+	entry.timer->index = index;
+}
+
+/* Moves a hole up to where `entry` belongs. */
+static void
+sift_up(struct cede__timers *t, uint32_t hole, struct cede__timer_entry entry)
+{
+	while (hole > 1) {
+		uint32_t parent = (hole + CHILDREN - 2) / CHILDREN;
+
+		if (t->entries[parent].key <= entry.key)
+			break;
+		place(t, hole, t->entries[parent]);
+		hole = parent;
+	}
+	place(t, hole, entry);
+}
+
+/* Moves a hole down to where `entry` belongs. */
+static void
+sift_down(struct cede__timers *t, uint32_t hole, struct cede__timer_entry entry)
+{
+	for (;;) {
+		uint64_t first = (uint64_t)CHILDREN * (hole - 1) + 2;
+		uint64_t last = first + CHILDREN - 1 < t->count ? first + CHILDREN - 1 : t->count;
+		uint32_t least = (uint32_t)first;
+
+		if (first > t->count)
+			break;
+		for (uint32_t i = least + 1; i <= last; i++)
+			if (t->entries[i].key < t->entries[least].key)
+				least = i;
+		if (t->entries[least].key >= entry.key)
+			break;
+		place(t, hole, t->entries[least]);
+		hole = least;
+	}
+	place(t, hole, entry);
+}
+
+static int
+grow(struct cede__timers *t)
+{
+	uint32_t capacity = t->capacity ? t->capacity * 2 : CAPACITY_MIN;
+	void *entries;
+
+	if (capacity <= t->capacity || capacity > SIZE_MAX / sizeof *t->entries)
+		return CEDE_ENOMEM;
+	entries = cede__realloc(t->entries, capacity * sizeof *t->entries);
+	if (!entries)
+		return CEDE_ENOMEM;
+	t->entries = entries;
+	t->capacity = capacity;
+	return 0;
+}
+
+static void fire_due(uv_timer_t *uv);
+
+/* Arms the one handle for the earliest timer, unless it will fire before that anyway. */
+static void
+arm(cede_loop_t *loop)
+{
+	struct cede__timers *t = &loop->timers;
+	uint64_t due, now;
+
+	if (t->count == 0 || t->armed_ms <= (due = due_of(&t->entries[1])))
+		return;
+	now = cede__loop_time(loop);
+	uv_timer_start(&t->uv, fire_due, due > now ? due - now : 0, 0);
+	t->armed_ms = due;
+}
+
+static void
+take_out(struct cede__timers *t, struct cede__timer *timer)
+{
+	uint32_t hole = timer->index;
+	struct cede__timer_entry last = t->entries[t->count--];
+
+	if (!timer->is_weak && --t->strong == 0)
+		uv_unref((uv_handle_t *)&t->uv);
+	timer->index = 0;
+	if (last.timer == timer)
+		return;
+	if (hole > 1 && last.key < t->entries[(hole + CHILDREN - 2) / CHILDREN].key)
+		sift_up(t, hole, last);
+	else
+		sift_down(t, hole, last);
+}
+
+static void
+fire_due(uv_timer_t *uv)
+{
+	cede_loop_t *loop = uv->data;
+	struct cede__timers *t = &loop->timers;
+	uint64_t now = cede__loop_time(loop);
+
+	t->armed_ms = UINT64_MAX;
+	cede__loop_enter(loop);
+	while (t->count > 0 && due_of(&t->entries[1]) <= now) {
+		struct cede__timer *timer = t->entries[1].timer;
+
+		take_out(t, timer);
+		timer->fire(timer);
+	}
+	cede__loop_leave(loop);
+	arm(loop);
+}
+
+int
+cede__timers_init(cede_loop_t *loop)
+{
+	struct cede__timers *t = &loop->timers;
+	int r = uv_timer_init(loop->uv, &t->uv);
+
+	if (r < 0)
+		return r;
+	t->uv.data = loop;
+	t->armed_ms = UINT64_MAX;
+	uv_unref((uv_handle_t *)&t->uv);
+	return 0;
+}
+
+void
+cede__timers_close(cede_loop_t *loop, uv_close_cb closed)
+{
+	uv_close((uv_handle_t *)&loop->timers.uv, closed);
+}
+
+void
+cede__timers_deinit(cede_loop_t *loop)
+{
+	cede__free(loop->timers.entries);
+	loop->timers.entries = NULL;
+}
+
+int
+cede__timer_start(cede_loop_t *loop, struct cede__timer *timer, uint64_t delay_ms)
+{
+	struct cede__timers *t = &loop->timers;
+	uint64_t now = cede__loop_time(loop);
+	uint64_t due = delay_ms < DUE_MAX - now ? now + delay_ms : DUE_MAX;
+
+	cede__assert(timer->index == 0);
+	if (cede__unlikely(t->count + 1 >= t->capacity) && grow(t) < 0)
+		return CEDE_ENOMEM;
+
+	timer->loop = loop;
+	if (!timer->is_weak && t->strong++ == 0)
+		uv_ref((uv_handle_t *)&t->uv);
+	sift_up(t, ++t->count,
+		(struct cede__timer_entry){
+			.key = due << SERIAL_BITS | (t->serial++ & ((1U << SERIAL_BITS) - 1)),
+			.timer = timer,
+		});
+	arm(loop);
+	return 0;
+}
+
+void
+cede__timer_stop(struct cede__timer *timer)
+{
+	struct cede__timers *t;
+
+	if (timer->index == 0)
+		return;
+	t = &timer->loop->timers;
+	take_out(t, timer);
+	if (t->count == 0) {
+		uv_timer_stop(&t->uv);
+		t->armed_ms = UINT64_MAX;
+	}
+}
