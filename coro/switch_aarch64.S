@@ -67,7 +67,7 @@
 #define HAS_PAC 0
 #endif
 
-/* Instructions of later architectures are written as the hints they are: any assembler knows those. */
+/* Instructions of later architectures are written as hints, which any assembler knows. */
 .macro land
 #if HAS_BTI
 	hint	#34	/* bti c */

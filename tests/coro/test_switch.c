@@ -100,13 +100,7 @@ doubling_run(void *arg)
 	rig_end(rig);
 }
 
-/*
- * | thread      | coroutine   |
- * |-------------+-------------|
- * | value += 1  |             |
- * |             | value *= 2  |
- * | ... ten times, then once more to let it end
- */
+/* One adds 1 and resumes, the other doubles and yields. */
 Test(switch, values_pass_across)
 {
 	struct rig rig;
@@ -428,7 +422,7 @@ struct level {
 	int depth;
 };
 
-/* Makes the next level on its own stack's authority, and is continued when that has ended. */
+/* Makes and enters the next level, and is continued when that has ended. */
 static void
 nesting_run(void *arg)
 {
@@ -441,8 +435,7 @@ nesting_run(void *arg)
 		rig_end(rig);
 	}
 	struct rig *next = &level->nest->rig[inner.depth];
-	next->stack = mmap(
-		NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	next->stack = stack_map();
 	cede__context_make(&next->coroutine, next->stack, STACK_SIZE, nesting_run, &inner);
 	rig_resume(next);
 	rig->value = next->value + 1;
