@@ -29,8 +29,6 @@
 /* Objects kept for the next create; beyond that they go back to the allocator. */
 #define FREE_COROS_MAX 4096
 
-#define STACK_SIZE_MAX ((size_t)1 << 30)
-
 /* What a switch back to the resumer says; results of a body are 0 or negative. */
 #define YIELDED 1
 
@@ -73,7 +71,7 @@ cede_coro_create_at(cede_coro_t **ret_coro, cede_fn *fn, void *arg,
 
 	if (!ret_coro || !fn)
 		return CEDE_EINVAL;
-	if (o->stack_size && (o->stack_size < CEDE__STACK_SIZE_MIN || o->stack_size > STACK_SIZE_MAX))
+	if (o->stack_size && (o->stack_size < CEDE__STACK_SIZE_MIN || o->stack_size > CEDE__STACK_SIZE_MAX))
 		return CEDE_EINVAL;
 	co = th ? allocate(th) : NULL;
 	if (!co)

@@ -67,7 +67,7 @@
 #define HAS_PAC 0
 #endif
 
-/* Instructions of later architectures are written as the hints they are, so that any assembler knows them. */
+/* Instructions of later architectures are written as hints, which any assembler knows. */
 .macro land
 #if HAS_BTI
 	hint	#34	/* bti c */
@@ -126,7 +126,7 @@
 	.cfi_offset d8, -160
 .endm
 
-/* The registers keep their values while they are stored, so only the CFA needs telling until all are. */
+/* Registers keep their values while they are stored: until all are, only the CFA need be told. */
 .macro save_frame
 	sub	sp, sp, #176
 	.cfi_def_cfa_offset 176

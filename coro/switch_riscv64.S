@@ -136,7 +136,7 @@
 	each_double is_in_frame
 .endm
 
-/* The registers keep their values while they are stored, so only the CFA needs telling until all are. */
+/* Registers keep their values while they are stored: until all are, only the CFA need be told. */
 .macro save_frame
 	addi	sp, sp, -SIZE
 	.cfi_def_cfa_offset SIZE

@@ -90,6 +90,12 @@ cede__loop_closed(cede_loop_t *loop)
 	loop->open--;
 }
 
+/**
+ * What every call that may suspend asks first: 0 in a task whose awaits may wait
+ * now, with its loop; or the code to return at once.
+ */
+int cede__await_admit(cede_loop_t **ret_loop);
+
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
 

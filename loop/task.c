@@ -225,7 +225,9 @@ cede__task_step(cede_task_t *task)
 		r = throw_bad_yield(task, &value);
 	if (task->is_waiting)
 		return;
-	if (task->co->mode != CEDE__CORO_CLOSED) {
+	if (cede__unlikely(task->co->mode == CEDE__CORO_CREATED)) {
+		cede_coro_close(task->co, NULL); /* no stack was to be had: its argument goes */
+	} else if (task->co->mode != CEDE__CORO_CLOSED) {
 		end_ignoring(task); /* it yielded while it was being closed */
 		return;
 	}
@@ -256,6 +258,18 @@ cede__task_refused(cede_task_t *task, cede_coro_t *self)
 	(void)cede__coro_yield_shielded(self, NULL);
 	cede__check(0, "task '%s' was resumed after it had ended", task->name);
 	return task->refusal;
+}
+
+int
+cede__await_admit(cede_loop_t **ret_loop)
+{
+	cede_coro_t *self;
+	cede_task_t *task = cede__task_running(&self);
+
+	if (cede__unlikely(!task))
+		return CEDE_ENOTASK;
+	*ret_loop = task->loop;
+	return cede__unlikely(task->refusal < 0) ? cede__task_refused(task, self) : 0;
 }
 
 /* ---- cancelling ---- */

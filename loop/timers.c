@@ -67,9 +67,9 @@ grow(struct cede__timers *t)
 	uint32_t capacity = t->capacity ? t->capacity * 2 : CAPACITY_MIN;
 	void *entries;
 
-	if (capacity <= t->capacity || capacity > SIZE_MAX / sizeof *t->entries)
+	if (capacity <= t->capacity)
 		return CEDE_ENOMEM;
-	entries = cede__realloc(t->entries, capacity * sizeof *t->entries);
+	entries = cede__realloc(t->entries, (size_t)capacity * sizeof *t->entries);
 	if (!entries)
 		return CEDE_ENOMEM;
 	t->entries = entries;

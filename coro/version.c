@@ -1,0 +1,7 @@
+#include <cede/version.h>
+
+const char *
+cede_version(void)
+{
+	return CEDE_VERSION_STRING;
+}

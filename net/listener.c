@@ -1,0 +1,349 @@
+/*
+ * Listening sockets: a uv_poll_t and accept4() of our own.
+ *
+ * An accept tries accept4() where a connection may be waiting, and else waits
+ * for the poll. After so many in a row it lets the loop turn first, so that a
+ * flood of connections does not keep those who have one from being served.
+ *
+ * Out of descriptors or memory: the poll is stopped, because it would report the
+ * same connection again at once and for ever, and tried again after a pause that
+ * doubles from 10 ms to 1 s. The connections wait in the backlog meanwhile. The
+ * stream's memory is there before accept4() is called, so that no connection is
+ * taken that could not be kept.
+ */
+#include "net/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "coro/alloc.h"
+#include "net/address.h"
+#include "net/stream_int.h"
+
+#define BACKLOG_DEFAULT 511
+#define PAUSE_MS_MIN    10
+#define PAUSE_MS_MAX    1000
+#define IN_A_ROW_MAX    16
+
+struct cede_listener {
+	uv_poll_t uv;
+	cede_loop_t *loop;
+	int fd;
+	uint8_t may_have_connection;
+	uint8_t is_armed;
+	unsigned in_a_row;      /* accepted since libuv reported last */
+	cede_accept_t *acceptor; /* only while one waits */
+	cede_stream_t *spare;    /* memory for the next connection */
+	uint64_t pause_ms;       /* 0: no shortage */
+	struct cede__timer pause;
+	struct cede__resource resource;
+};
+
+struct cede_loop *
+cede__listener_loop(const cede_listener_t *l)
+{
+	return l->loop;
+}
+
+/* ---- the socket ---- */
+
+static int
+set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+/* What a connection inherits from its listener costs no system call of its own. */
+static int
+set_options(int fd, const struct sockaddr_storage *address, const cede_listen_options_t *o)
+{
+	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	if (r == 0 && o->share_port)
+		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r == 0 && !o->delay)
+		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (r == 0 && address->ss_family == AF_INET6 &&
+		IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	return r;
+}
+
+static int
+open_socket(const char *text, const cede_listen_options_t *o, int *ret_fd)
+{
+	struct sockaddr_storage address;
+	int r = cede__address_parse(text, &address), fd;
+
+	if (r < 0)
+		return r;
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 && errno == EAFNOSUPPORT && text[0] == ':') { /* a host without IPv6 */
+		char v4[32] = "0.0.0.0";
+
+		for (size_t i = 0; i < 8 && text[i]; i++)
+			v4[7 + i] = text[i];
+		if (cede__address_parse(v4, &address) == 0)
+			fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	}
+	if (fd < 0)
+		return -errno;
+
+	r = set_options(fd, &address, o);
+	if (r == 0 && bind(fd, (struct sockaddr *)&address, cede__address_length(&address)) < 0)
+		r = -errno;
+	if (r == 0 && listen(fd, o->backlog > 0 ? o->backlog : BACKLOG_DEFAULT) < 0)
+		r = -errno;
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
+/* ---- accepting ---- */
+
+static void connection_comes(uv_poll_t *uv, int status, int events);
+
+static void
+arm(cede_listener_t *l)
+{
+	if (!l->is_armed)
+		l->is_armed = uv_poll_start(&l->uv, UV_READABLE, connection_comes) == 0;
+}
+
+static void
+disarm(cede_listener_t *l)
+{
+	uv_poll_stop(&l->uv);
+	l->is_armed = 0;
+}
+
+static int
+is_shortage(int code)
+{
+	return code == CEDE_EMFILE || code == CEDE_ENFILE || code == CEDE_ENOBUFS ||
+		code == CEDE_ENOMEM;
+}
+
+/* The connection was gone before it was accepted, or the like: look for the next. */
+static int
+is_passed_over(int code)
+{
+	return code == -EINTR || code == CEDE_ECONNABORTED || code == -EPROTO || code == -EPERM ||
+		code == -ENETDOWN || code == -ENOPROTOOPT || code == -EHOSTDOWN ||
+		code == -EHOSTUNREACH || code == -ENETUNREACH || code == -EOPNOTSUPP;
+}
+
+/* A descriptor, or an error that is not passed over. */
+static int
+accept_fd(cede_listener_t *l)
+{
+	for (int tries = 0; tries < IN_A_ROW_MAX; tries++) {
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			return fd;
+		if (!is_passed_over(-errno))
+			return -errno;
+	}
+	return CEDE_EAGAIN;
+}
+
+/* One connection. CEDE_EAGAIN: none now, libuv or the pause will tell. */
+static int
+try_accept(cede_listener_t *l, cede_stream_t **ret_stream)
+{
+	int r = l->spare ? 0 : cede__stream_create(l->loop, &l->spare), fd = -1;
+
+	if (r == 0)
+		r = fd = accept_fd(l);
+	if (is_shortage(r)) {
+		l->pause_ms = l->pause_ms ? l->pause_ms * 2 : PAUSE_MS_MIN;
+		if (l->pause_ms > PAUSE_MS_MAX)
+			l->pause_ms = PAUSE_MS_MAX;
+		disarm(l);
+		r = cede__timer_start(l->loop, &l->pause, l->pause_ms);
+		return r < 0 ? r : CEDE_EAGAIN;
+	}
+	if (r < 0) {
+		l->may_have_connection = 0;
+		return r;
+	}
+
+	l->pause_ms = 0;
+	l->in_a_row++;
+	*ret_stream = l->spare;
+	l->spare = NULL;
+	r = cede__stream_open(*ret_stream, fd);
+	if (r < 0)
+		cede_close(*ret_stream);
+	return r;
+}
+
+/* For whoever waits, now that there may be a connection. */
+static void
+serve_acceptor(cede_listener_t *l)
+{
+	cede_accept_t *op = l->acceptor;
+	int r = try_accept(l, &op->stream);
+
+	if (r == CEDE_EAGAIN)
+		return;
+	l->acceptor = NULL;
+	cede_future_resolve(&op->future, r, NULL);
+}
+
+static void
+connection_comes(uv_poll_t *uv, int status, int events)
+{
+	cede_listener_t *l = uv->data;
+	cede_loop_t *loop = l->loop;
+
+	cede__loop_enter(loop);
+	l->may_have_connection = 1;
+	l->in_a_row = 0;
+	if (l->acceptor)
+		serve_acceptor(l);
+	else
+		disarm(l);
+	cede__loop_leave(loop); /* may close the listener */
+}
+
+static void
+pause_ends(struct cede__timer *timer)
+{
+	cede_listener_t *l = cede__container_of(timer, cede_listener_t, pause);
+
+	if (l->acceptor)
+		serve_acceptor(l);
+	if (l->acceptor && l->pause.index == 0)
+		arm(l);
+}
+
+static void
+cancel_accept(cede_future_t *future)
+{
+	cede_accept_t *op = cede__container_of(future, cede_accept_t, future);
+
+	op->listener->acceptor = NULL;
+	cede_future_resolve(future, CEDE_ECANCELED, NULL);
+}
+
+int
+cede_accept_start(cede_listener_t *l, cede_accept_t *op)
+{
+	int r = CEDE_EAGAIN;
+
+	if (l->acceptor)
+		return CEDE_EBUSY;
+	op->listener = l;
+	op->stream = NULL;
+	cede_future_init(&op->future, cancel_accept);
+	if (l->may_have_connection && l->in_a_row < IN_A_ROW_MAX && l->pause.index == 0)
+		r = try_accept(l, &op->stream);
+	if (r != CEDE_EAGAIN) {
+		cede_future_resolve(&op->future, r, NULL);
+		return 0;
+	}
+	l->acceptor = op;
+	if (l->pause.index == 0)
+		arm(l);
+	return 0;
+}
+
+int
+cede_accept(cede_listener_t *l, cede_stream_t **ret_stream)
+{
+	cede_loop_t *loop;
+	cede_accept_t op;
+	int r = cede__await_admit(&loop);
+
+	if (r == 0)
+		r = cede_accept_start(l, &op);
+	if (r == 0)
+		r = cede_await(&op.future);
+	if (r == 0)
+		*ret_stream = op.stream;
+	return r;
+}
+
+/* ---- life ---- */
+
+static void
+handle_closed(uv_handle_t *handle)
+{
+	cede_listener_t *l = handle->data;
+
+	cede__loop_closed(l->loop);
+	close(l->fd);
+	cede__free(l);
+}
+
+static void
+close_left_open(struct cede__resource *resource)
+{
+	cede_listener_close(cede__container_of(resource, cede_listener_t, resource));
+}
+
+int
+cede_tcp_listen(const char *address, const cede_listen_options_t *options,
+	cede_listener_t **ret_listener)
+{
+	static const cede_listen_options_t defaults;
+	cede_loop_t *loop = cede_loop_current();
+	cede_listener_t *l;
+	int r;
+
+	if (!loop)
+		return CEDE_ENOTASK;
+	l = cede__alloc_zero(sizeof *l);
+	if (!l)
+		return CEDE_ENOMEM;
+	r = open_socket(address, options ? options : &defaults, &l->fd);
+	if (r < 0)
+		goto allocated;
+	r = uv_poll_init_socket(loop->uv, &l->uv, l->fd);
+	if (r < 0)
+		goto opened;
+
+	cede__loop_opened(loop);
+	l->uv.data = l;
+	l->loop = loop;
+	l->may_have_connection = 1;
+	l->pause.fire = pause_ends;
+	l->resource.close = close_left_open;
+	cede__list_init(&l->resource.link);
+	cede__list_append(&loop->resources, &l->resource.link);
+	*ret_listener = l;
+	return 0;
+
+opened:
+	close(l->fd);
+allocated:
+	cede__free(l);
+	return r;
+}
+
+void
+cede_listener_close(cede_listener_t *l)
+{
+	if (!l)
+		return;
+	cede__list_remove(&l->resource.link);
+	cede__timer_stop(&l->pause);
+	if (l->acceptor)
+		cede_future_cancel(&l->acceptor->future);
+	cede_close(l->spare);
+	l->spare = NULL;
+	shutdown(l->fd, SHUT_RD); /* refuses at once; the descriptor is libuv's for another turn */
+	uv_close((uv_handle_t *)&l->uv, handle_closed);
+}
+
+int
+cede_listener_address(const cede_listener_t *l, char *buffer, size_t size)
+{
+	return cede__address_of_fd(l->fd, getsockname, buffer, size);
+}

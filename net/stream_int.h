@@ -1,0 +1,82 @@
+/*
+ * The stream, for net/ itself.
+ *
+ * libuv says when, the library itself reads: reading is armed with a callback
+ * that offers no buffer, so libuv calls back with UV_ENOBUFS, as documented, the
+ * moment there is something to read, and the stream calls recv() into whatever
+ * waits. Reading stays armed from one read to the next; it is stopped only when
+ * data comes that nobody waits for.
+ *
+ * A write sends first. What the system does not take is handed to libuv, and the
+ * writer waits. Giving that up closes libuv's handle, which is the only way to
+ * make libuv let go of the caller's memory at once.
+ *
+ * Life: `refs` counts the owner (until cede_close), libuv (until its close
+ * callback) and whoever serves the stream. The memory goes with the last.
+ *
+ * Invariants
+ * - `reader`, `writer`, `connecting` are pending futures in some task's memory,
+ *   or NULL; after the handle was closed all are NULL.
+ * - `may_have_data` is 0 only after a recv() that drained the socket and while
+ *   libuv has not reported more: it decides who comes first, recv() or waiting.
+ */
+#ifndef CEDE_NET_STREAM_INT_H
+#define CEDE_NET_STREAM_INT_H
+
+#include <uv.h>
+
+#include <cede/stream.h>
+#include <cede/tcp.h>
+
+#include "loop/loop_int.h"
+
+struct cede_stream {
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+	} uv;
+	cede_loop_t *loop;
+	int fd; /* libuv's; -1 before connecting and after closing */
+	uint32_t refs;
+	uint8_t may_have_data;
+	uint8_t is_armed;    /* libuv reports readability */
+	uint8_t is_at_end;   /* the peer's end of file was read */
+	uint8_t is_shut;     /* our end of file was sent */
+	uint8_t is_broken;   /* a write was given up half-way */
+	uint8_t is_idle_out; /* the idle limit has passed */
+	uint8_t is_closed;   /* libuv's handle is closed or closing */
+	uint8_t is_released; /* cede_close() was called */
+
+	/* Only while somebody waits. */
+	cede_read_t *reader;
+	cede_write_t *writer;
+	cede_connect_t *connecting;
+	union {
+		uv_write_t write;
+		uv_connect_t connect;
+	} request; /* libuv's as long as `writer` or `connecting` is set, or until it has closed */
+
+	/* The idle limit: looked at when the timer fires, not at every byte. */
+	uint64_t idle_ms;       /* 0: none */
+	uint64_t active_ms;     /* when a byte moved last, or the present wait began */
+	size_t unsent;          /* libuv's write queue when it was looked at last */
+	struct cede__timer idle;
+
+	struct cede__resource resource;
+	void *server; /* serve.c's */
+};
+
+/** A stream without a descriptor, with the owner's reference. 0, CEDE_ENOMEM. */
+int cede__stream_create(cede_loop_t *loop, cede_stream_t **ret_stream);
+
+/** Gives it a connected socket, which is the stream's from here on, also on failure. */
+int cede__stream_open(cede_stream_t *stream, int fd);
+
+cede_stream_t *cede__stream_ref(cede_stream_t *stream);
+void cede__stream_unref(cede_stream_t *stream);
+
+/** Closes the handle and cancels what waits; the owner keeps its reference. */
+void cede__stream_close_handle(cede_stream_t *stream, int reset);
+
+#endif
