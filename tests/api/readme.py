@@ -17,7 +17,7 @@ def main(readme, *rest):
   if not programs:
     sys.exit('no program was found')
   for program in programs:
-    subprocess.run([*rest[split + 1:], '-x', 'c', '-std=c11', '-D_GNU_SOURCE', '-Wall', '-Wextra',
+    subprocess.run([*rest[split + 1:], '-x', 'c', '-std=c11', '-Wall', '-Wextra',
                     '-Wpedantic', '-Wconversion', '-Werror', *includes, '-fsyntax-only', '-'],
                    input=program, text=True, check=True)
   print(f'{len(programs)} programs')
