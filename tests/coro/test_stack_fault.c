@@ -21,15 +21,25 @@
 
 /* ---- a system that fails on order --------------------------------------------- */
 
-enum fault { NO_FAULT, AT_MMAP, AT_MUNMAP, AT_ADVISE, AT_GUARD, AT_DROP, AT_PROTECT, AT_ALLOC, N_FAULTS };
+enum fault {
+	NO_FAULT,
+	AT_MMAP,
+	AT_MUNMAP,
+	AT_ADVISE,
+	AT_GUARD,
+	AT_DROP,
+	AT_PROTECT,
+	AT_ALLOC,
+	N_FAULTS
+};
 
 static struct cede__stack_sys real;
-static enum fault faulty;  /* which call fails */
-static int n_before;       /* after so many that work */
-static int n_failures;     /* so many times; what is left of it */
+static enum fault faulty; /* which call fails */
+static int n_before;      /* after so many that work */
+static int n_failures;    /* so many times; what is left of it */
 static int n_failed;
-static int is_pretending;  /* guards are "installed" as qemu-user does it */
-static long n_mapped;      /* bytes mapped through the seam */
+static int is_pretending; /* guards are "installed" as qemu-user does it */
+static long n_mapped;     /* bytes mapped through the seam */
 
 static int
 fails(enum fault call)
@@ -70,8 +80,9 @@ faulty_madvise(void *addr, size_t bytes, int advice)
 {
 	if (advice == GUARD_INSTALL && is_pretending)
 		return 0;
-	enum fault call = advice == GUARD_INSTALL ? AT_GUARD :
-		advice == MADV_DONTNEED ? AT_DROP : AT_ADVISE;
+	enum fault call = advice == GUARD_INSTALL ? AT_GUARD
+		: advice == MADV_DONTNEED         ? AT_DROP
+						  : AT_ADVISE;
 	return fails(call) ? -1 : real.madvise(addr, bytes, advice);
 }
 
@@ -114,7 +125,8 @@ arm(enum fault call, int after, int times)
 static void
 setup(void)
 {
-	static const cede_allocator_t allocator = { faulty_alloc, faulty_realloc, plain_free, NULL };
+	static const cede_allocator_t allocator = { faulty_alloc, faulty_realloc, plain_free,
+		NULL };
 
 	real = cede__stack_sys;
 	cede__stack_sys.mmap = faulty_mmap;
@@ -286,7 +298,8 @@ Test(stack_fault, memory_locked_later_keeps_its_guards)
 	size_t n_used = 0;
 	for (int i = 0; i < 600; i++) {
 		if (cede__stack_is_fresh(stacks[i]))
-			cr_assert_eq(cede__stack_high_water(stacks[i]), sizeof(void *), "the word that take() wrote");
+			cr_assert_eq(cede__stack_high_water(stacks[i]), sizeof(void *),
+				"the word that take() wrote");
 		else
 			n_used++;
 	}
