@@ -235,8 +235,7 @@ prepare(const struct cede__stack_pool *pool, struct cede__stack *stack)
 }
 
 int
-cede__stack_acquire_slow(struct cede__stack_pool *pool, size_t size,
-	struct cede__stack **ret_stack)
+cede__stack_acquire_slow(struct cede__stack_pool *pool, size_t size, struct cede__stack **ret_stack)
 {
 	struct cede__stack *stack;
 
@@ -333,7 +332,7 @@ unmap_slabs(struct cede__list *slabs)
 {
 	size_t n_refused = 0;
 
-	cede__list_each_safe(link, slabs) {
+	cede__list_each_safe (link, slabs) {
 		if (cede__slab_destroy(cede__container_of(link, struct cede__slab, link)) < 0)
 			n_refused++;
 	}
@@ -344,12 +343,14 @@ static void
 class_deinit(struct cede__stack_class *cls)
 {
 	evict_oldest(cls, cls->cache.n_warm);
-	cede__check(cede__list_is_empty(&cls->closed), "stack pool destroyed while its stacks are out");
-	cede__list_each(link, &cls->open) {
+	cede__check(
+		cede__list_is_empty(&cls->closed), "stack pool destroyed while its stacks are out");
+	cede__list_each (link, &cls->open) {
 		struct cede__slab *slab = cede__container_of(link, struct cede__slab, link);
 
 		cede__check(cede__slab_busy(slab) == 0,
-			"stack pool destroyed while %u of its stacks are out", cede__slab_busy(slab));
+			"stack pool destroyed while %u of its stacks are out",
+			cede__slab_busy(slab));
 	}
 
 	/* At the system's limit of mappings, unmapping one slab may make room to unmap another. */
