@@ -10,6 +10,8 @@ import sys
 import xml.etree.ElementTree
 
 logs = pathlib.Path(sys.argv[1]) / 'meson-logs'
+if not any(logs.glob('testlog*.junit.xml')):
+  sys.exit(f'{logs}: no test run')
 cases = max(logs.glob('testlog*.junit.xml'), key=lambda path: path.stat().st_mtime)
 programs = cases.with_name(cases.name.replace('.junit.xml', '.json'))
 

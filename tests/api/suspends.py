@@ -23,7 +23,7 @@ ALLOWED = {
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 STRING = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')
 DIRECTIVE = re.compile(r'^[ \t]*#(?:\\\n|[^\n])*', re.M)
-MARKED = re.compile(r'\bCEDE_SUSPENDS\b[^;{}]*?\b(\w+)\s*\(')
+MARKED = re.compile(r'(?:\bstatic\s+)?\bCEDE_SUSPENDS\b[^;{}]*?\b(\w+)\s*\(')
 DEFINITION = re.compile(r'^(?:[^\n;{}#]*\n)?(?P<name>\w+)\((?P<args>[^;{}]*)\)\n\{(?P<body>.*?)^\}',
                         re.M | re.S)
 CALL = re.compile(r'\b([a-zA-Z_]\w*)\s*\(')
@@ -43,25 +43,32 @@ def read(root):
       yield path, text
 
 
+def marks(text, static):
+  """The marked functions that a file declares: those of the file, or those of all."""
+  return {match.group(1) for match in MARKED.finditer(text)
+          if ('static' in match.group(0).split()) == static}
+
+
 def main(root):
   files = list(read(pathlib.Path(root)))
-  marked = {match.group(1) for _, text in files for match in MARKED.finditer(text)}
+  marked = {name for _, text in files for name in marks(text, static=False)}
   if 'cede_await' not in marked:
     sys.exit('cede_await is not marked CEDE_SUSPENDS: the check is broken')
 
   functions = 0
   problems = []
   for path, text in files:
+    suspending = marked | marks(text, static=True)
     called = {match.group(1) for body in DEFINITION.finditer(text)
               for match in CALL.finditer(body.group('body'))}
     for match in DEFINITION.finditer(text):
       functions += 1
       name = match.group('name')
       is_body = match.group('args').strip() == 'void *arg' and name not in called
-      if name in marked or name in ALLOWED or is_body:
+      if name in suspending or name in ALLOWED or is_body:
         continue
       for call in CALL.finditer(match.group('body')):
-        if call.group(1) in marked or call.group(1) in ALLOWED:
+        if call.group(1) in suspending or call.group(1) in ALLOWED:
           line = text.count('\n', 0, match.start('body') + call.start()) + 1
           problems.append(f'{path}:{line}: {name}() calls {call.group(1)}(), which suspends, '
                           'and is not marked CEDE_SUSPENDS')
