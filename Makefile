@@ -5,9 +5,6 @@
 ADDRESS = 127.0.0.1:6379
 PREFIX  = /usr/local
 
-PORT = $(lastword $(subst :, ,$(ADDRESS)))
-HOST = $(patsubst %:$(PORT),%,$(ADDRESS))
-
 RELEASE = build/release
 TEST    = build/test
 
@@ -20,13 +17,11 @@ help:
 	@echo 'make test           builds and runs all tests, in $(TEST)'
 	@echo 'make bench          runs the benchmarks'
 	@echo 'make install        installs the library: PREFIX=$(PREFIX)'
+	@echo 'make format         lays out every C file as .clang-format says'
 	@echo 'make clean          removes what was built'
 
 serve: $(RELEASE)/build.ninja
 	meson compile -C $(RELEASE) kv
-	@echo 'To talk to it:  redis-cli -h $(HOST) -p $(PORT) set greeting hello'
-	@echo '           or:  printf "PING\\r\\n" | nc -q 1 $(HOST) $(PORT)'
-	@echo 'To end it:      Ctrl-C'
 	@exec $(RELEASE)/examples/kv/kv $(ADDRESS)
 
 test: $(TEST)/build.ninja
@@ -39,6 +34,10 @@ bench: build
 install: build
 	meson configure $(RELEASE) --prefix=$(PREFIX)
 	meson install -C $(RELEASE)
+
+# With the version that the rules in .clang-format are for.
+format:
+	git ls-files '*.c' '*.h' '*.cc' | xargs clang-format-14 -i
 
 clean:
 	rm -rf $(RELEASE) $(TEST)
@@ -55,4 +54,4 @@ need-build:
 need-test:
 	@tools/need.sh test
 
-.PHONY: build help serve test bench install clean need-build need-test
+.PHONY: build help serve test bench install format clean need-build need-test

@@ -3,6 +3,7 @@
 #
 #   tools/need.sh build    compiler, meson, ninja, pkg-config, libuv
 #   tools/need.sh test     the same, and what the tests use
+#   tools/need.sh ci       the same, and what .ci/run uses
 #
 # Nothing is installed, and no password asked for, when nothing is missing.
 # Only apt-get is known here: elsewhere the missing things are named and the
@@ -43,6 +44,21 @@ need_test() {
 	has nc || lacks netcat-openbsd 'nc, netcat'
 }
 
+can_sanitize() {
+	echo 'int main(void) { return 0; }' | "$1" -fsanitize="$2" -x c -o /dev/null - 2>/dev/null
+}
+
+need_ci() {
+	has gcc || lacks gcc gcc
+	has g++ || lacks g++ g++
+	has clang || lacks clang clang
+	can_sanitize clang address || lacks libclang-rt-14-dev "clang's sanitizers"
+	has clang-format-14 || lacks clang-format-14 'clang-format 14'
+	has valgrind || lacks valgrind valgrind
+	has shellcheck || lacks shellcheck shellcheck
+	has pkill || lacks procps pkill
+}
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		env DEBIAN_FRONTEND=noninteractive "$@"
@@ -75,8 +91,13 @@ test)
 	need_build
 	need_test
 	;;
+ci)
+	need_build
+	need_test
+	need_ci
+	;;
 *)
-	echo "usage: $0 build|test" >&2
+	echo "usage: $0 build|test|ci" >&2
 	exit 2
 	;;
 esac

@@ -10,8 +10,14 @@ namespace
 
 struct group {
 	cede_group_t g;
-	group() { cede_group_init(&g); }
-	~group() { cede_group_leave(&g); }
+	group()
+	{
+		cede_group_init(&g);
+	}
+	~group()
+	{
+		cede_group_leave(&g);
+	}
 };
 
 int
