@@ -1,6 +1,6 @@
 /*
  * A piece of somebody else's memory: how keys, values and arguments are passed
- * around. Binary safe, never owned, never ended by a zero.
+ * around. Any bytes, never owned, never ended by a zero, never NULL.
  */
 #ifndef KV_BYTES_H
 #define KV_BYTES_H
@@ -22,7 +22,7 @@ bytes_of(const char *text)
 static inline int
 bytes_equal(struct bytes a, struct bytes b)
 {
-	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+	return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
 /** Is it this word, in any mixture of upper and lower case? */

@@ -23,7 +23,7 @@ set_matches(struct bytes pattern, size_t at, unsigned char byte, size_t *ret_end
 
 		if (first == '\\' && at + 1 < pattern.size) {
 			first = last = p[++at];
-		} else if (at + 2 < pattern.size && p[at + 1] == '-') {
+		} else if (at + 2 < pattern.size && p[at + 1] == '-' && p[at + 2] != ']') {
 			at += 2;
 			last = p[at];
 		}

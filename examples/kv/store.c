@@ -161,11 +161,11 @@ resize_if_needed(struct store *store)
 		return;
 	if (store->count > size)
 		size *= 2;
-	else if (size > BUCKETS_MIN && store->count < size / SPARSE)
-		size /= 2;
-	else
-		return;
-	table_init(store, &store->tables[1], size);
+	else if (store->count < size / SPARSE)
+		while (size > BUCKETS_MIN && store->count < size / 2)
+			size /= 2;
+	if (size != store->tables[0].size)
+		table_init(store, &store->tables[1], size);
 }
 
 /* The link that leads to a key's entry; NULL when there is none. */
@@ -295,8 +295,7 @@ replace_value(struct store *store, struct entry **link, struct bytes value)
 		entry->capacity = need;
 		*link = entry;
 	}
-	if (value.size > 0)
-		memcpy(entry->bytes + entry->key_size, value.data, value.size);
+	memcpy(entry->bytes + entry->key_size, value.data, value.size);
 	entry->value_size = (uint32_t)value.size;
 	return 0;
 }
@@ -316,10 +315,8 @@ insert(struct store *store, struct bytes key, uint64_t hash, struct bytes value,
 	entry->key_size = (uint32_t)key.size;
 	entry->value_size = (uint32_t)value.size;
 	entry->capacity = size;
-	if (key.size > 0)
-		memcpy(entry->bytes, key.data, key.size);
-	if (value.size > 0)
-		memcpy(entry->bytes + key.size, value.data, value.size);
+	memcpy(entry->bytes, key.data, key.size);
+	memcpy(entry->bytes + key.size, value.data, value.size);
 	set_end(store, entry, expires_ms);
 
 	store->count++;
@@ -412,6 +409,7 @@ store_sweep(struct store *store, size_t buckets, uint64_t now_ms)
 	size_t total;
 
 	move(store, buckets);
+	resize_if_needed(store);
 	total = store->tables[0].size + store->tables[1].size;
 	if (store->mortal == 0)
 		return found;
@@ -424,7 +422,6 @@ store_sweep(struct store *store, size_t buckets, uint64_t now_ms)
 			&table->buckets[table == store->tables ? b : b - store->tables[0].size],
 			now_ms, &found);
 	}
-	resize_if_needed(store);
 	return found;
 }
 
