@@ -1,6 +1,5 @@
 #include "commands_int.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 /* In the order of strcmp(): command_find() halves it. */
@@ -87,10 +86,9 @@ command_find(struct bytes name)
 }
 
 int
-command_takes(const struct command *command, uint32_t count)
+is_enough(uint32_t count, int arity)
 {
-	return command->arity >= 0 ? count == (uint32_t)command->arity
-				   : count >= (uint32_t)-command->arity;
+	return arity >= 0 ? count == (uint32_t)arity : count >= (uint32_t)-arity;
 }
 
 int
@@ -121,18 +119,6 @@ reply_wrong_count(const struct call *call, const char *command)
 	reply_error(call->out, "ERR wrong number of arguments for '%s' command", command);
 }
 
-void
-reply_unknown_subcommand(const struct call *call)
-{
-	struct bytes word = arg(call, 1);
-	char container[32] = { 0 };
-
-	for (size_t i = 0; call->command->name[i] != '\0' && i < sizeof container - 1; i++)
-		container[i] = (char)toupper(call->command->name[i]);
-	reply_error(call->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-		(int)(word.size < 128 ? word.size : 128), word.data, container);
-}
-
 /* Redis quotes what came with a command it does not know, up to 128 bytes of it. */
 static void
 reply_unknown_command(const struct call *call)
@@ -158,7 +144,7 @@ run(struct call *call)
 	call->command = command_find(arg(call, 0));
 	if (call->command == NULL) {
 		reply_unknown_command(call);
-	} else if (!command_takes(call->command, call->count)) {
+	} else if (!is_enough(call->count, call->command->arity)) {
 		reply_wrong_count(call, call->command->name);
 	} else {
 		call->kv->commands++;

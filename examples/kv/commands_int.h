@@ -38,8 +38,8 @@ extern const size_t command_count;
 /** The command of that name, in upper or lower case; NULL when there is none. */
 const struct command *command_find(struct bytes name);
 
-/** Does a command take so many arguments? */
-int command_takes(const struct command *command, uint32_t count);
+/** Are so many arguments right for that arity? */
+int is_enough(uint32_t count, int arity);
 
 static inline struct bytes
 arg(const struct call *call, uint32_t index)
@@ -56,7 +56,6 @@ int arg_integer(const struct call *call, uint32_t index, long long *ret_number);
 /* Errors that many commands have, in Redis's words. */
 void reply_syntax_error(const struct call *call);
 void reply_wrong_count(const struct call *call, const char *command);
-void reply_unknown_subcommand(const struct call *call);
 
 /* commands_data.c */
 command_fn command_dbsize, command_del, command_exists, command_expire, command_flush, command_get,

@@ -2,10 +2,41 @@
 #include "commands_int.h"
 #include "glob.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+/* CLIENT, COMMAND and CONFIG are families: the second word says which is meant. */
+struct subcommand {
+	const char *name;
+	command_fn *run;
+	int arity; /* as in struct command */
+};
+
+static void
+run_subcommand(struct call *call, const struct subcommand *table)
+{
+	const char *family = call->command->name;
+	struct bytes word = arg(call, 1);
+	char upper[16] = "";
+
+	for (; table->name != NULL; table++) {
+		if (!arg_is(call, 1, table->name))
+			continue;
+		if (is_enough(call->count, table->arity))
+			table->run(call);
+		else
+			reply_error(call->out, "ERR wrong number of arguments for '%s|%s' command",
+				family, table->name);
+		return;
+	}
+	for (size_t i = 0; family[i] != '\0' && i < sizeof upper - 1; i++)
+		upper[i] = (char)toupper(family[i]);
+	reply_error(call->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+		(int)(word.size < 128 ? word.size : 128), word.data, upper);
+}
 
 /*
  * The connection.
@@ -70,25 +101,47 @@ set_name(const struct call *call, struct bytes name)
 	return 0;
 }
 
+static void
+client_id(struct call *call)
+{
+	reply_integer(call->out, (long long)call->client->id);
+}
+
+static void
+client_getname(struct call *call)
+{
+	if (call->client->name[0] != '\0')
+		reply_bulk(call->out, bytes_of(call->client->name));
+	else
+		reply_null(call->out);
+}
+
+static void
+client_setname(struct call *call)
+{
+	if (set_name(call, arg(call, 2)) == 0)
+		reply_simple(call->out, "OK");
+}
+
+/* The name and version of a client's library: welcome, and not kept. */
+static void
+client_setinfo(struct call *call)
+{
+	reply_simple(call->out, "OK");
+}
+
 void
 command_client(struct call *call)
 {
-	if (arg_is(call, 1, "id") && call->count == 2) {
-		reply_integer(call->out, (long long)call->client->id);
-	} else if (arg_is(call, 1, "getname") && call->count == 2) {
-		if (call->client->name[0] != '\0')
-			reply_bulk(call->out, bytes_of(call->client->name));
-		else
-			reply_null(call->out);
-	} else if (arg_is(call, 1, "setname") && call->count == 3) {
-		if (set_name(call, arg(call, 2)) == 0)
-			reply_simple(call->out, "OK");
-	} else if (arg_is(call, 1, "setinfo") && call->count == 4) {
-		/* The name and version of a client's library: welcome, and not kept. */
-		reply_simple(call->out, "OK");
-	} else {
-		reply_unknown_subcommand(call);
-	}
+	static const struct subcommand table[] = {
+		{ "getname", client_getname, 2 },
+		{ "id", client_id, 2 },
+		{ "setinfo", client_setinfo, 4 },
+		{ "setname", client_setname, 3 },
+		{ NULL, NULL, 0 },
+	};
+
+	run_subcommand(call, table);
 }
 
 /* Reads HELLO's options; -1, and the reply is an error, when there is one that can't be granted. */
@@ -184,7 +237,7 @@ reply_all_commands(struct buffer *out)
 }
 
 static void
-command_command_info(const struct call *call)
+command_info_of(struct call *call)
 {
 	if (call->count == 2) {
 		reply_all_commands(call->out);
@@ -203,7 +256,7 @@ command_command_info(const struct call *call)
 
 /* Names and descriptions by turns; of all, or of those that are named and known. */
 static void
-command_command_docs(const struct call *call)
+command_docs(struct call *call)
 {
 	size_t known = 0;
 
@@ -224,19 +277,26 @@ command_command_docs(const struct call *call)
 	}
 }
 
+static void
+command_count_all(struct call *call)
+{
+	reply_integer(call->out, (long long)command_count);
+}
+
 void
 command_command(struct call *call)
 {
+	static const struct subcommand table[] = {
+		{ "count", command_count_all, 2 },
+		{ "docs", command_docs, -2 },
+		{ "info", command_info_of, -2 },
+		{ NULL, NULL, 0 },
+	};
+
 	if (call->count == 1)
 		reply_all_commands(call->out);
-	else if (arg_is(call, 1, "count") && call->count == 2)
-		reply_integer(call->out, (long long)command_count);
-	else if (arg_is(call, 1, "info"))
-		command_command_info(call);
-	else if (arg_is(call, 1, "docs"))
-		command_command_docs(call);
 	else
-		reply_unknown_subcommand(call);
+		run_subcommand(call, table);
 }
 
 /*
@@ -259,7 +319,7 @@ is_asked_for(const struct call *call, const char *name)
 }
 
 static void
-config_get(const struct call *call)
+config_get(struct call *call)
 {
 	const struct kv *kv = call->kv;
 	struct setting settings[] = {
@@ -294,12 +354,12 @@ config_get(const struct call *call)
 void
 command_config(struct call *call)
 {
-	if (arg_is(call, 1, "get") && call->count > 2)
-		config_get(call);
-	else if (arg_is(call, 1, "get"))
-		reply_wrong_count(call, "config|get");
-	else
-		reply_unknown_subcommand(call);
+	static const struct subcommand table[] = {
+		{ "get", config_get, -3 },
+		{ NULL, NULL, 0 },
+	};
+
+	run_subcommand(call, table);
 }
 
 /*
