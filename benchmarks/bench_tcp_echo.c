@@ -86,7 +86,7 @@ static struct {
 	struct contender contenders[SERVERS_MAX];
 	size_t n_contenders;
 } bench = {
-	.options = { .filter = "", .baseline = "uv", .rounds = 7, .slices = 8, .slice_ms = 50 },
+	.options = { .filter = "", .baseline = "uv", .rounds = 7, .slices = 24, .slice_ms = 25 },
 };
 
 static volatile sig_atomic_t interrupted;
