@@ -64,7 +64,7 @@ cede_body(void *arg)
 	struct contexts *c = arg;
 
 	for (;;)
-		cede__context_switch(&c->inside, &c->outside);
+		cede__context_switch(&c->inside, &c->outside, 0);
 }
 
 static void
@@ -75,7 +75,7 @@ run_cede(void *arg, uint64_t n)
 
 	cede__context_make(&c.inside, stack, STACK_SIZE, cede_body, &c);
 	while (n-- > 0)
-		cede__context_switch(&c.outside, &c.inside);
+		cede__context_switch(&c.outside, &c.inside, 0);
 	cede__context_destroy(&c.inside);
 	free(stack);
 }
