@@ -23,10 +23,10 @@
 #include <netinet/tcp.h>
 #include <arpa/inet.h>
 
-#define BUFFER_DEFAULT ((size_t)64 * 1024)
-#define BACKLOG        511
+#define BUFFER_DEFAULT  ((size_t)64 * 1024)
+#define BACKLOG         511
 #define ACCEPTS_AT_ONCE 128
-#define EVENTS_AT_ONCE 1024
+#define EVENTS_AT_ONCE  1024
 
 struct connection {
 	int fd;
@@ -197,8 +197,8 @@ server_open(const struct sockaddr_in *address)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if ((server.epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
 		(server.signals = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC)) < 0 ||
-		(server.listener =
-				socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
+		(server.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) <
+			0)
 		return -errno;
 	setsockopt(server.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	setsockopt(server.listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* inherited */

@@ -46,8 +46,8 @@ struct server {
 	uv_tcp_t listener;
 	uv_signal_t term, interrupt;
 	size_t buffer_size;
-	struct buffer *reading; /* what the next read goes to; NULL: none yet */
-	struct buffer *buffers; /* free */
+	struct buffer *reading;         /* what the next read goes to; NULL: none yet */
+	struct buffer *buffers;         /* free */
 	struct connection *connections; /* free */
 };
 

@@ -218,10 +218,14 @@ main(int argc, char **argv)
 		{ .name = "spawn_call", .run = run_call, .arg = &pool },
 #if BARE_SWITCH
 		{ .name = "spawn_bare", .run = run_bare, .arg = &pool },
-		{ .name = "spawn_bare_nofp", .run = run_bare_nofp, .arg = &pool,
+		{ .name = "spawn_bare_nofp",
+			.run = run_bare_nofp,
+			.arg = &pool,
 			.baseline = "spawn_bare" },
 #endif
-		{ .name = "spawn_swapcontext", .run = run_swapcontext, .arg = &pool,
+		{ .name = "spawn_swapcontext",
+			.run = run_swapcontext,
+			.arg = &pool,
 			.baseline = "spawn_bare" },
 #ifndef BENCH_NO_CEDE
 		{ .name = "spawn_cede", .run = run_cede, .arg = &pool, .baseline = "spawn_bare" },

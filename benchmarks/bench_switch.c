@@ -175,10 +175,14 @@ main(int argc, char **argv)
 		{ .name = "switch_call", .run = run_call, .arg = &posix },
 #if BARE_SWITCH
 		{ .name = "switch_bare", .run = run_bare, .ops = 2 },
-		{ .name = "switch_bare_nofp", .run = run_bare_nofp, .ops = 2,
+		{ .name = "switch_bare_nofp",
+			.run = run_bare_nofp,
+			.ops = 2,
 			.baseline = "switch_bare" },
 #endif
-		{ .name = "switch_swapcontext", .run = run_swapcontext, .ops = 2,
+		{ .name = "switch_swapcontext",
+			.run = run_swapcontext,
+			.ops = 2,
 			.baseline = "switch_bare" },
 #ifndef BENCH_NO_CEDE
 		{ .name = "switch_cede", .run = run_cede, .ops = 2, .baseline = "switch_bare" },

@@ -57,7 +57,7 @@ static const struct scenario scenarios[] = {
 
 struct contender {
 	const char *name;
-	char *command[WORDS_MAX + 2]; /* with the address and NULL */
+	const char *command[WORDS_MAX + 2]; /* with the address and NULL */
 	size_t n_words;
 	struct child server, generator;
 	uint64_t cpu_ns, messages;  /* of the round */
@@ -86,7 +86,7 @@ static struct {
 	struct contender contenders[SERVERS_MAX];
 	size_t n_contenders;
 } bench = {
-	.options = { .filter = "", .baseline = "uv", .rounds = 7, .slices = 8, .slice_ms = 50 },
+	.options = { .filter = "", .baseline = "uv", .rounds = 7, .slices = 24, .slice_ms = 25 },
 };
 
 static volatile sig_atomic_t interrupted;
@@ -115,10 +115,10 @@ static int
 start_server(struct contender *c, char *ret_address, size_t size)
 {
 	static const char word[] = "listening ";
-	char line[128], any[] = "127.0.0.1:0";
+	char line[128];
 	int err;
 
-	c->command[c->n_words] = any;
+	c->command[c->n_words] = "127.0.0.1:0";
 	err = child_start(&c->server, c->command, bench.server_cpu);
 	c->command[c->n_words] = NULL;
 	if (err < 0)
@@ -147,11 +147,9 @@ static int
 start(struct contender *c, const struct scenario *s)
 {
 	char address[64], seconds[32];
-	/* exec's type says char *, though nobody writes. */
-	char *command[] = { bench.loadgen, "--sync", "--mode", (char *)(uintptr_t)s->mode,
-		"--connections", (char *)(uintptr_t)s->connections, "--size",
-		(char *)(uintptr_t)s->size, "--depth", (char *)(uintptr_t)s->depth, "--seconds",
-		seconds, address, NULL };
+	const char *command[] = { bench.loadgen, "--sync", "--mode", s->mode, "--connections",
+		s->connections, "--size", s->size, "--depth", s->depth, "--seconds", seconds,
+		address, NULL };
 	int err = start_server(c, address, sizeof address);
 
 	if (err < 0)
@@ -197,7 +195,7 @@ measure_slice(struct contender *c)
 {
 	unsigned long long messages;
 	unsigned errors;
-	uint64_t before, after;
+	uint64_t before = 0, after = 0;
 	double seconds;
 	char line[128];
 	int err = settled_cpu(c, &before);
@@ -470,7 +468,8 @@ run(void)
 		if (err == 0)
 			report(&scenarios[i]);
 	}
-	return n_run ? err : fail(-ENOENT, "no scenario has '%s' in its name", bench.options.filter);
+	return n_run ? err
+		     : fail(-ENOENT, "no scenario has '%s' in its name", bench.options.filter);
 }
 
 int

@@ -25,7 +25,7 @@ now_ms(void)
 
 /* In the child: only what is allowed between fork and exec. */
 static void
-become(char *const argv[], int in, int out, int cpu, pid_t parent)
+become(const char *const *argv, int in, int out, int cpu, pid_t parent)
 {
 	cpu_set_t set;
 
@@ -39,12 +39,12 @@ become(char *const argv[], int in, int out, int cpu, pid_t parent)
 	}
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
 		_exit(126);
-	execv(argv[0], argv);
+	execv(argv[0], (char *const *)(uintptr_t)argv); /* its type is older than const */
 	_exit(127);
 }
 
 int
-child_start(struct child *ret, char *const argv[], int cpu)
+child_start(struct child *ret, const char *const *argv, int cpu)
 {
 	int in[2], out[2], err;
 	pid_t parent = getpid(), pid;

@@ -11,14 +11,14 @@
 #include <sys/types.h>
 
 struct child {
-	pid_t pid; /* 0: none */
+	pid_t pid;   /* 0: none */
 	int in, out; /* its standard input and output */
 	size_t held; /* bytes read and not handed out yet */
 	char buffer[512];
 };
 
-/* @cpu: the only processor it may use, or -1. 0 or a negative errno code. */
-int child_start(struct child *ret, char *const argv[], int cpu);
+/* @argv ends with NULL; argv[0] is a path. @cpu: the only processor it may use, or -1. 0 or a negative errno code. */
+int child_start(struct child *ret, const char *const *argv, int cpu);
 
 /* One line without its newline. -ETIMEDOUT, -EPIPE: it has ended, -EINTR: a signal came to us. */
 int child_read_line(struct child *c, char *line, size_t size, int timeout_ms);

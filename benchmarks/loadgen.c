@@ -305,7 +305,8 @@ static int
 run_once(struct generator *g)
 {
 	const struct options *o = &g->options;
-	uint64_t start = now_ns(), deadline = o->seconds > 0 ? start + (uint64_t)(o->seconds * 1e9) : 0;
+	uint64_t start = now_ns(),
+		 deadline = o->seconds > 0 ? start + (uint64_t)(o->seconds * 1e9) : 0;
 	int err = 0;
 
 	begin(g, o->messages ? o->messages : UINT64_MAX);
@@ -470,9 +471,11 @@ main(int argc, char **argv)
 
 	if (parse(argc, argv, &g.options) < 0) {
 		fprintf(stderr,
-			"usage: %s [--mode echo|churn] [--connections N] [--size BYTES] [--depth N]\n"
+			"usage: %s [--mode echo|churn] [--connections N] [--size BYTES] [--depth "
+			"N]\n"
 			"       [--seconds S] [--messages N] [--sync] ADDRESS:PORT\n"
-			"ADDRESS is of 127.0.0.0/8: this program loads nothing but its own machine.\n",
+			"ADDRESS is of 127.0.0.0/8: this program loads nothing but its own "
+			"machine.\n",
 			argv[0]);
 		return 2;
 	}

@@ -22,16 +22,18 @@
  *   ACTIVE     a root that executes, or one of its chain does; `resumer` is
  *              where a yield goes
  *   AWAITED    not a root: somebody awaits it, and drives it by being driven
- *   CLOSED     has no stack; nothing runs any more
+ *   CLOSED     nothing runs any more
  *
  * Invariants
- * - a->awaiting == b exactly when b->awaiter == a, and then a holds a reference.
+ * - An AWAITED coroutine's awaiter awaits it and holds a reference to it. What
+ *   the leaf of a SPLIT root awaits may be in another chain, or in none.
  * - `root` is right in the leaf of an active chain, and needed nowhere else;
  *   `leaf` is right in every root. Both are set where a chain changes, so that
  *   nothing has to be walked when it does not.
- * - Only while a root is being closed is `closing` set: the member of its chain
- *   whose turn it is, innermost first. A yield anywhere below it means that this
- *   one has ignored the close.
+ * - `turn` is set only while a code that was thrown in, or a close, works its way
+ *   up the chain: the member that has it at the moment.
+ * - Whoever switches away has done everything there is to do for both sides, but
+ *   to release its own stack: the switch is the last thing in its function.
  */
 #ifndef CEDE_CORO_CORO_INT_H
 #define CEDE_CORO_CORO_INT_H
@@ -50,7 +52,22 @@ enum cede__coro_mode {
 	CEDE__CORO_CLOSED,
 };
 
-/* What a close returns that a shielded await holds up: go on with sends. */
+/* What a turn does to the one that has it, and to the next when it has ended. */
+enum cede__coro_turn {
+	CEDE__TURN_THROW,      /* hands on what comes of it */
+	CEDE__TURN_CLOSE,      /* closes each in turn, the root too */
+	CEDE__TURN_CLOSE_BELOW /* closes each in turn, and throws into the root: throw(CEDE_EXIT) */
+};
+
+enum cede__coro_kind {
+	CEDE__KIND_COROUTINE,
+	CEDE__KIND_GENERATOR,
+	CEDE__KIND_ASYNC_GENERATOR,
+};
+
+/* What a switch back to the resumer says, besides the code of an end. */
+#define CEDE__CORO_YIELDED 1
+/* A close is held up by a shielded await: go on with sends. */
 #define CEDE__CORO_CLOSING 2
 
 struct cede_coro {
@@ -59,25 +76,32 @@ struct cede_coro {
 	struct cede__thread *thread;  /* its own, from the first send on */
 	cede_coro_t *root;
 	cede_coro_t *leaf;
+	void **inbox;         /* where the value goes that it is resumed with; NULL: nowhere */
 	uint8_t mode;         /* enum cede__coro_mode */
-	uint8_t spares_root;  /* this close stops below the root: throw(CEDE_EXIT) */
+	uint8_t turn_kind;    /* enum cede__coro_turn */
+	uint8_t kind;         /* enum cede__coro_kind */
 	uint8_t has_own_name; /* `name` is a copy of ours */
+	uint8_t is_driving;   /* suspended in cede_await_object(): what is thrown in is the object's */
+	uint8_t agen_state;   /* agen.c */
 	uint32_t refs;
-	cede_coro_t *awaiter;  /* who awaits it */
-	cede_coro_t *awaiting; /* whom it awaits */
 
 	/* Only while active, in the root. */
 	struct cede__context resumer;
-	cede_coro_t *caller;  /* who was executing when it was resumed */
-	cede_coro_t *closing; /* whose turn it is; also while a shielded await holds a close up */
+	void **outbox;       /* where the value goes that it yields or returns; NULL: nowhere */
+	cede_coro_t *caller; /* who was executing when it was resumed */
+	cede_coro_t *turn;   /* also while a shielded await holds a close up */
 
 	/* All the time. */
-	struct cede__stack *stack; /* from the first send to the end */
-	void *result;              /* of cede_return() */
-	cede_error_t *error;       /* behind the last negative code received or raised */
-	void *task;                /* of the layer above; set in roots */
+	cede_coro_t *awaiter;         /* who awaits it */
+	cede_coro_t *awaiting;        /* whom it awaits; holds a reference */
+	struct cede__stack *stack;    /* from the first send to shortly after the end */
+	void *result;                 /* of cede_return() */
+	cede_error_t *error;          /* behind the last negative code received or raised */
+	cede_handler_t *handlers;     /* the innermost error that is being handled */
+	void *task;                   /* of the layer above; set in roots */
 	const char *name;
 	const char *site; /* "name\0file:line", or NULL */
+	struct cede__origin *origin; /* deeper origins, or NULL */
 	cede_fn *fn;
 	void *arg;
 	cede_dtor_fn *arg_dtor;
@@ -106,21 +130,5 @@ int cede__coro_yield_shielded(cede_coro_t *self, void *value);
  * them. Their stacks are reused: whatever points into one must be gone.
  */
 void cede__coro_discard(cede_coro_t *co);
-
-/* error.c */
-void cede__error_free(cede_error_t *error);
-
-/** Puts `error`, which is owned and may be NULL, where cede_error() of the running coroutine finds it. */
-void cede__error_set(struct cede__thread *th, cede_error_t *error);
-
-/** The last code came without a record. */
-static inline void
-cede__error_clear(struct cede__thread *th)
-{
-	cede_error_t *error = th->current ? th->current->error : th->outside_error;
-
-	if (cede__unlikely(error != NULL))
-		cede__error_set(th, NULL);
-}
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * Codes, their names and texts; and the record behind a raised code.
+ * Codes, their names and texts; errors, their contexts and causes; handlers.
  *
- * A record is owned by exactly one place: the slot of the coroutine (outside
- * all: of the thread) that raised or received it last, or the thread while it
- * crosses a switch. It moves with the code, and goes when the next one comes.
+ * An error object is counted. The slot of a coroutine (outside all: of the
+ * thread) holds the last one it received or raised, a handler the one that is
+ * being handled, an error its context and its cause. Those last two never form a
+ * cycle, so counting frees everything.
  */
 #include <cede/error.h>
 
@@ -12,14 +13,19 @@
 #include <string.h>
 
 #include "coro/alloc.h"
-#include "coro/coro_int.h"
+#include "coro/engine.h"
 
 #define MESSAGE_SIZE 256
 
 struct cede_error {
+	uint32_t refs;
 	int code;
 	const char *place; /* a literal of the raiser */
-	char message[MESSAGE_SIZE];
+	cede_error_t *context;
+	cede_error_t *cause;
+	void *payload;
+	cede_dtor_fn *payload_dtor;
+	char message[]; /* its own, up to MESSAGE_SIZE; empty: the text of the code */
 };
 
 static const struct text {
@@ -39,6 +45,8 @@ static const struct text {
 	{ CEDE_ENOTASK, "CEDE_ENOTASK", "not inside a coroutine that a task runs" },
 	{ CEDE_EBADYIELD, "CEDE_EBADYIELD", "Task got bad yield" },
 	{ CEDE_EPENDING, "CEDE_EPENDING", "Result is not set." },
+	{ CEDE_STOP, "CEDE_STOP", "StopIteration" },
+	{ CEDE_STOP_ASYNC, "CEDE_STOP_ASYNC", "StopAsyncIteration" },
 	{ CEDE_EOF, "EOF", "end of file" },
 	{ CEDE_ECANCELED, "ECANCELED", "operation canceled" },
 	{ CEDE_ETIMEDOUT, "ETIMEDOUT", "timed out" },
@@ -104,59 +112,61 @@ cede_is_cancel(int code)
 	return code == CEDE_EXIT || code == CEDE_ECANCELED;
 }
 
-void
-cede__error_free(cede_error_t *error)
-{
-	cede__free(error);
-}
+/* ---- objects ---- */
 
-CEDE__NOINLINE void
-cede__error_set(struct cede__thread *th, cede_error_t *error)
+static cede_error_t *
+create(int code, const char *place, const char *message)
 {
-	cede_error_t **slot = th->current ? &th->current->error : &th->outside_error;
-
-	cede__error_free(*slot);
-	*slot = error;
-}
-
-static int
-raise_error(const char *place, int code, const char *format, va_list args)
-{
-	struct cede__thread *th = cede__thread();
+	size_t length = strlen(message);
 	cede_error_t *error;
 
-	if (code >= 0)
-		code = CEDE_EINVAL;
-	error = th ? cede__alloc(sizeof *error) : NULL;
+	if (length >= MESSAGE_SIZE)
+		length = MESSAGE_SIZE - 1;
+	error = cede__alloc(sizeof *error + length + 1);
+	if (!error)
+		return NULL;
+	*error = (cede_error_t){ .refs = 1, .code = code, .place = place };
+	memcpy(error->message, message, length);
+	error->message[length] = '\0';
+	return error;
+}
+
+cede_error_t *
+cede_error_create(int code, const char *message, void *payload, cede_dtor_fn *payload_dtor)
+{
+	cede_error_t *error = code < 0 ? create(code, "", message ? message : "") : NULL;
+
 	if (error) {
-		error->code = code;
-		error->place = place;
-		vsnprintf(error->message, sizeof error->message, format, args);
+		error->payload = payload;
+		error->payload_dtor = payload_dtor;
 	}
-	if (th)
-		cede__error_set(th, error);
-	return code;
+	return error;
 }
 
-int
-cede_raise_at(const char *place, int code, const char *format, ...)
+cede_error_t *
+cede_error_ref(const cede_error_t *error)
 {
-	va_list args;
+	cede_error_t *counted = (cede_error_t *)error;
 
-	va_start(args, format);
-	code = raise_error(place, code, format, args);
-	va_end(args);
-	return code;
+	counted->refs++;
+	return counted;
 }
 
-int(cede_raise)(int code, const char *format, ...)
+/* Chains are freed by turns along the context and, rarely, one level deeper by cause. */
+cede_error_t *
+cede_error_unref(cede_error_t *error)
 {
-	va_list args;
+	while (error && --error->refs == 0) {
+		cede_error_t *context = error->context;
 
-	va_start(args, format);
-	code = raise_error("", code, format, args);
-	va_end(args);
-	return code;
+		if (error->cause)
+			cede_error_unref(error->cause);
+		if (error->payload_dtor)
+			error->payload_dtor(error->payload);
+		cede__free(error);
+		error = context;
+	}
+	return NULL;
 }
 
 const cede_error_t *
@@ -164,9 +174,7 @@ cede_error(void)
 {
 	struct cede__thread *th = cede__thread_record;
 
-	if (!th)
-		return NULL;
-	return th->current ? th->current->error : th->outside_error;
+	return th ? *cede__error_slot(th, th->current) : NULL;
 }
 
 int
@@ -178,11 +186,271 @@ cede_error_code(const cede_error_t *error)
 const char *
 cede_error_message(const cede_error_t *error)
 {
-	return error ? error->message : "";
+	if (!error)
+		return "";
+	return error->message[0] ? error->message : cede_strerror(error->code);
 }
 
 const char *
 cede_error_place(const cede_error_t *error)
 {
 	return error ? error->place : "";
+}
+
+const cede_error_t *
+cede_error_context(const cede_error_t *error)
+{
+	return error ? error->context : NULL;
+}
+
+const cede_error_t *
+cede_error_cause(const cede_error_t *error)
+{
+	return error ? error->cause : NULL;
+}
+
+void *
+cede_error_payload(const cede_error_t *error)
+{
+	return error ? error->payload : NULL;
+}
+
+CEDE__NOINLINE void
+cede__error_put(cede_error_t **slot, cede_error_t *error)
+{
+	cede_error_t *old = *slot;
+
+	*slot = error;
+	cede_error_unref(old);
+}
+
+/* ---- chains ---- */
+
+static int
+reaches(const cede_error_t *from, const cede_error_t *error)
+{
+	for (; from; from = from->context) {
+		if (from == error || (from->cause && reaches(from->cause, error)))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * As CPython's _PyErr_SetObject: where the handled error's own chain leads to the
+ * one raised, it is cut there. Beyond CPython, which collects cycles: a chain
+ * that would lead back by way of a cause is not made at all.
+ */
+void
+cede__error_set_context(cede_error_t *error, cede_error_t *handled)
+{
+	if (error == handled || error->context == handled)
+		return;
+	for (cede_error_t *e = handled; e->context; e = e->context) {
+		if (e->context == error) {
+			e->context = cede_error_unref(e->context);
+			break;
+		}
+	}
+	if (!reaches(handled, error))
+		cede__error_put(&error->context, cede_error_ref(handled));
+}
+
+void
+cede__error_set_cause(cede_error_t *error, const cede_error_t *cause)
+{
+	cede__error_put(&error->cause, cede_error_ref(cause));
+	cede__error_put(&error->context, cede_error_ref(cause));
+}
+
+/*
+ * Who would be handling it, looked at from where it is raised: this coroutine, or
+ * whoever resumed it, and so on outwards. One that has the turn was resumed by
+ * the thrower, not by its awaiter. Row 76.
+ */
+cede_error_t *
+cede__error_handled(struct cede__thread *th, cede_coro_t *co)
+{
+	const cede_coro_t *root = co ? co->root : NULL;
+
+	while (co) {
+		int has_turn = root->turn == co;
+
+		if (co->handlers && co->handlers->error && !(co->is_driving && has_turn))
+			return co->handlers->error;
+		if (co == root || has_turn) {
+			co = root->caller;
+			root = co ? co->root : NULL;
+		} else {
+			co = co->awaiter;
+		}
+	}
+	return th->outside_handlers ? th->outside_handlers->error : NULL;
+}
+
+cede_error_t *
+cede__error_of_kind(const cede_coro_t *co, int code)
+{
+	static const char *const kinds[] = { "coroutine", "generator", "async generator" };
+	const char *kind = kinds[co->kind];
+	char text[96];
+
+	switch (code) {
+	case CEDE_ERUNNING:
+		snprintf(text, sizeof text, "%s already executing", kind);
+		break;
+	case CEDE_ENOTSTARTED:
+		snprintf(text, sizeof text, "can't send non-None value to a just-started %s", kind);
+		break;
+	case CEDE_EIGNORED:
+		snprintf(text, sizeof text, "%s ignored GeneratorExit", kind);
+		break;
+	case CEDE_ESTOPITER:
+		snprintf(text, sizeof text, "%s raised StopIteration", kind);
+		break;
+	default:
+		text[0] = '\0';
+	}
+	return create(code, "", text);
+}
+
+/* ---- raising ---- */
+
+/* Makes it the last error, with the context it is raised in. */
+static int
+raise_here(struct cede__thread *th, cede_error_t *error, int code)
+{
+	cede_error_t *handled = cede__error_handled(th, th->current);
+
+	if (error && handled)
+		cede__error_set_context(error, handled);
+	cede__error_put(cede__error_slot(th, th->current), error);
+	return code;
+}
+
+static int
+raise_text(const char *place, const cede_error_t *cause, int code, const char *format, va_list args)
+{
+	struct cede__thread *th = cede__thread();
+	char text[MESSAGE_SIZE];
+	cede_error_t *error;
+
+	if (code >= 0)
+		code = CEDE_EINVAL;
+	if (!th)
+		return code;
+	vsnprintf(text, sizeof text, format, args);
+	error = create(code, place, text);
+	if (error && cause)
+		cede__error_put(&error->cause, cede_error_ref(cause));
+	return raise_here(th, error, code);
+}
+
+int
+cede_raise_at(const char *place, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	code = raise_text(place, NULL, code, format, args);
+	va_end(args);
+	return code;
+}
+
+int(cede_raise)(int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	code = raise_text("", NULL, code, format, args);
+	va_end(args);
+	return code;
+}
+
+int
+cede_raise_from(const cede_error_t *cause, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	code = raise_text("", cause, code, format, args);
+	va_end(args);
+	return code;
+}
+
+int
+cede_raise_error(cede_error_t *error)
+{
+	struct cede__thread *th = cede__thread();
+
+	if (!error)
+		return CEDE_EINVAL;
+	return th ? raise_here(th, cede_error_ref(error), error->code) : error->code;
+}
+
+/* ---- handlers ---- */
+
+static cede_handler_t **
+handlers_of(struct cede__thread *th)
+{
+	return th->current ? &th->current->handlers : &th->outside_handlers;
+}
+
+void
+cede_handler_enter(cede_handler_t *handler, int code)
+{
+	struct cede__thread *th = cede__thread();
+	cede_error_t **slot;
+
+	*handler = (cede_handler_t){ .code = code, .is_open = 1 };
+	if (!th)
+		return;
+	slot = cede__error_slot(th, th->current);
+	if (cede_error_code(*slot) != code)
+		raise_here(th, create(code, "", ""), code);
+	handler->error = *slot ? cede_error_ref(*slot) : NULL;
+	handler->outer = *handlers_of(th);
+	*handlers_of(th) = handler;
+}
+
+void
+cede_handler_leave(cede_handler_t *handler)
+{
+	struct cede__thread *th = cede__thread_record;
+
+	handler->is_open = 0;
+	if (!th)
+		return;
+	cede__check(*handlers_of(th) == handler, "blocks that handle errors were left out of order");
+	*handlers_of(th) = handler->outer;
+	handler->error = cede_error_unref(handler->error);
+}
+
+int
+cede_reraise(const cede_handler_t *handler)
+{
+	struct cede__thread *th = cede__thread_record;
+
+	if (th)
+		cede__error_put(cede__error_slot(th, th->current),
+			handler->error ? cede_error_ref(handler->error) : NULL);
+	return handler->code;
+}
+
+int
+cede__handler_turn(cede_handler_t *handler, int code)
+{
+	if (handler->is_open) {
+		cede_handler_leave(handler);
+		return 0;
+	}
+	cede_handler_enter(handler, code);
+	return 1;
+}
+
+void
+cede__handler_cleanup(cede_handler_t *handler)
+{
+	if (handler->is_open)
+		cede_handler_leave(handler);
 }

@@ -37,11 +37,20 @@ struct cede__context {
 void cede__context_make(struct cede__context *ret_context, void *low, size_t size,
 	void (*entry)(void *arg), void *arg);
 
-/** Saves the running context in *save and continues *to. Returns when somebody continues *save. */
-void cede__context_switch(struct cede__context *save, struct cede__context *to);
+/**
+ * Saves the running context in *save and continues *to. Returns when somebody
+ * continues *save, and returns the message of whoever does.
+ *
+ * The message is there so that a caller can end in this call: the jump out of the
+ * switch then goes straight to the caller's caller. A return after the switch
+ * would be mispredicted, as it belongs to a call made on another stack, and that
+ * costs more than the rest.
+ */
+int cede__context_switch(struct cede__context *save, struct cede__context *to, int message);
 
 /** Continues *to and never comes back: the running stack may be reused. */
-_Noreturn void cede__context_exit(struct cede__context *self, struct cede__context *to);
+_Noreturn void cede__context_exit(struct cede__context *self, struct cede__context *to,
+	int message);
 
 /**
  * Frees what the sanitizers keep of a context that will never be entered again:

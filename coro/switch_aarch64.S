@@ -184,13 +184,14 @@
 	.cfi_restore d10
 	.cfi_restore d9
 	.cfi_restore d8
+	mov	w0, w2	/* the message is what the one continued gets returned */
 	authenticate
 	LEAVE
 .endm
 
 	.text
 
-/* void (struct cede__context *save, struct cede__context *to) */
+/* int (struct cede__context *save, struct cede__context *to, int message) */
 begin SWITCH
 	land
 	sign
@@ -202,7 +203,7 @@ begin SWITCH
 	continue_frame
 end SWITCH
 
-/* void (struct cede__context *self, struct cede__context *to): the second half alone */
+/* void (struct cede__context *self, struct cede__context *to, int message): the second half alone */
 begin EXIT
 	land
 	sign	/* for nobody, but then the frame's shape is the same on both sides */

@@ -137,8 +137,8 @@ frame_push(char *top, void (*entry)(void *arg), void *arg)
 
 _Thread_local struct cede__sanitizer *cede__sanitizer_left;
 
-void cede__switch_asm(struct cede__context *save, struct cede__context *to);
-_Noreturn void cede__exit_asm(struct cede__context *self, struct cede__context *to);
+int cede__switch_asm(struct cede__context *save, struct cede__context *to, int message);
+_Noreturn void cede__exit_asm(struct cede__context *self, struct cede__context *to, int message);
 
 /* What is called in place of entry, which lies at the top of the stack. */
 struct start {
@@ -162,19 +162,20 @@ push_first(char *top, void (*entry)(void *arg), void *arg)
 	return frame_push(top - sizeof *first, start, first);
 }
 
-void
-cede__context_switch(struct cede__context *save, struct cede__context *to)
+int
+cede__context_switch(struct cede__context *save, struct cede__context *to, int message)
 {
 	cede__sanitizer_leave(&save->sanitizer, &to->sanitizer);
-	cede__switch_asm(save, to);
+	message = cede__switch_asm(save, to, message);
 	cede__sanitizer_arrive(&save->sanitizer);
+	return message;
 }
 
 _Noreturn void
-cede__context_exit(struct cede__context *self, struct cede__context *to)
+cede__context_exit(struct cede__context *self, struct cede__context *to, int message)
 {
 	cede__sanitizer_exit(&self->sanitizer, &to->sanitizer);
-	cede__exit_asm(self, to);
+	cede__exit_asm(self, to, message);
 }
 
 #else

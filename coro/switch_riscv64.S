@@ -164,13 +164,14 @@
 	.cfi_def_cfa_offset 0
 	each_integer is_restored
 	each_double is_restored
+	mv	a0, a2	/* the message is what the one continued gets returned */
 	mv	t2, ra
 	jr	t2
 .endm
 
 	.text
 
-/* void (struct cede__context *save, struct cede__context *to) */
+/* int (struct cede__context *save, struct cede__context *to, int message) */
 begin SWITCH
 	save_frame
 	sd	sp, 0(a0)
@@ -178,7 +179,7 @@ begin SWITCH
 	continue_frame
 end SWITCH
 
-/* void (struct cede__context *self, struct cede__context *to): the second half alone */
+/* void (struct cede__context *self, struct cede__context *to, int message): the second half alone */
 begin EXIT
 	ld	sp, 0(a1)
 	describe_frame

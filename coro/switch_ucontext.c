@@ -2,7 +2,7 @@
  * The portable backend, for processors without an assembly routine and for
  * processes with shadow stacks: getcontext, makecontext, swapcontext.
  *
- * context->sp points to a ucontext_t, which always lies on the stack it describes:
+ * context->sp points to a struct stopped, which always lies on the stack it describes:
  *
  *   made      at the very top; makecontext() is given the stack below it
  *   stopped   in the frame of cede__context_switch(), which is alive exactly as
@@ -19,8 +19,13 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
-struct start {
+struct stopped {
 	ucontext_t context;
+	int message; /* of whoever continues it */
+};
+
+struct start {
+	struct stopped stopped;
 	void (*entry)(void *arg);
 	void *arg;
 };
@@ -55,45 +60,50 @@ cede__context_make(struct cede__context *ret_context, void *low, size_t size,
 	cede__sanitizer_make(&ret_context->sanitizer, low, size);
 #endif
 	/* POSIX lets it fail, but what it stores is in the processor already. */
-	if (getcontext(&first->context))
+	if (getcontext(&first->stopped.context))
 		abort();
 	first->entry = entry;
 	first->arg = arg;
-	first->context.uc_link = NULL;
-	first->context.uc_stack.ss_sp = low;
-	first->context.uc_stack.ss_size = size - reserved;
-	first->context.uc_stack.ss_flags = 0;
-	makecontext(&first->context, (void (*)(void))start, 2, (unsigned)(address >> 32),
+	first->stopped.context.uc_link = NULL;
+	first->stopped.context.uc_stack.ss_sp = low;
+	first->stopped.context.uc_stack.ss_size = size - reserved;
+	first->stopped.context.uc_stack.ss_flags = 0;
+	makecontext(&first->stopped.context, (void (*)(void))start, 2, (unsigned)(address >> 32),
 		(unsigned)(address & 0xffffffffu));
-	ret_context->sp = first;
+	ret_context->sp = &first->stopped;
 }
 
-void
-cede__context_switch(struct cede__context *save, struct cede__context *to)
+int
+cede__context_switch(struct cede__context *save, struct cede__context *to, int message)
 {
-	ucontext_t here;
+	struct stopped here, *there = to->sp;
 
 	/* swapcontext() leaves it as it is, and ASan's looks at it. */
-	here.uc_stack = (stack_t){ 0 };
+	here.context.uc_stack = (stack_t){ 0 };
 	save->sp = &here;
+	there->message = message;
 #if CEDE__SANITIZER_SWITCH
 	cede__sanitizer_leave(&save->sanitizer, &to->sanitizer);
 #endif
-	if (swapcontext(&here, to->sp))
+	if (swapcontext(&here.context, &there->context))
 		abort();
 #if CEDE__SANITIZER_SWITCH
 	cede__sanitizer_arrive(&save->sanitizer);
 #endif
+	return here.message;
 }
 
 _Noreturn void
-cede__context_exit(struct cede__context *self, struct cede__context *to)
+cede__context_exit(struct cede__context *self, struct cede__context *to, int message)
 {
+	struct stopped *there = to->sp;
+
+	there->message = message;
 #if CEDE__SANITIZER_SWITCH
 	cede__sanitizer_exit(&self->sanitizer, &to->sanitizer);
 #endif
 	(void)self;
-	setcontext(to->sp);
+	setcontext(&there->context);
 	abort();
 }
 

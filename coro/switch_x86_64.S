@@ -107,12 +107,13 @@
 	pop	%rcx
 	.cfi_adjust_cfa_offset -8
 	.cfi_register rip, rcx
+	mov	%edx, %eax	/* the message is what the one continued gets returned */
 	notrack jmp *%rcx
 .endm
 
 	.text
 
-/* void (struct cede__context *save, struct cede__context *to) */
+/* int (struct cede__context *save, struct cede__context *to, int message) */
 begin SWITCH
 	endbr64
 	save	rbp
@@ -130,7 +131,7 @@ begin SWITCH
 	continue_frame
 end SWITCH
 
-/* void (struct cede__context *self, struct cede__context *to): the second half alone */
+/* void (struct cede__context *self, struct cede__context *to, int message): the second half alone */
 begin EXIT
 	endbr64
 	mov	(%rsi), %rsp

@@ -8,13 +8,16 @@
 #include <pthread.h>
 
 #include "coro/alloc.h"
-#include "coro/coro_int.h"
+#include "coro/engine.h"
 
 _Thread_local struct cede__thread *cede__thread_record CEDE__TLS_MODEL;
 
 static pthread_key_t exit_key;
 static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
 static int exit_key_error;
+
+/* The C++ runtime's own function, where there is one. */
+extern struct cede__exceptions *__cxa_get_globals(void) __attribute__((weak));
 
 static void
 free_record(struct cede__thread *th)
@@ -27,6 +30,8 @@ free_record(struct cede__thread *th)
 static void
 retire(struct cede__thread *th)
 {
+	if (th->dead)
+		cede__engine_release_stack(th, th->dead);
 	while (th->free_coros) {
 		cede_coro_t *co = th->free_coros;
 
@@ -34,20 +39,18 @@ retire(struct cede__thread *th)
 		cede__free(co);
 	}
 	th->free_count = 0;
-	cede__error_free(th->outside_error);
-	th->outside_error = NULL;
+	th->outside_error = cede_error_unref(th->outside_error);
 	if (th->started == 0)
 		free_record(th);
+	else
+		th->has_exited = 1; /* the last coroutine frees it */
 }
 
 static void
 thread_exits(void *record)
 {
-	struct cede__thread *th = record;
-
-	th->has_exited = 1;
 	cede__thread_record = NULL;
-	retire(th);
+	retire(record);
 }
 
 static void
@@ -72,6 +75,8 @@ cede__thread_create(void)
 		goto allocated;
 	if (pthread_setspecific(exit_key, th))
 		goto pooled;
+	if (__cxa_get_globals)
+		th->exceptions = __cxa_get_globals();
 
 	cede__thread_record = th;
 	return th;
@@ -96,6 +101,8 @@ cede__thread_cleanup(void)
 {
 	struct cede__thread *th = cede__thread_record;
 
+	if (th && th->dead)
+		cede__engine_release_stack(th, th->dead);
 	if (!th || th->started > 0 || th->current)
 		return;
 	pthread_setspecific(exit_key, NULL);

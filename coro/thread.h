@@ -13,25 +13,37 @@
 
 #include <cede/coro.h>
 #include <cede/error.h>
+#include <cede/hooks.h>
 
 #include "coro/check.h"
 #include "coro/stack.h"
 
+/* What C++ keeps for each thread (the Itanium ABI's __cxa_eh_globals). */
+struct cede__exceptions {
+	void *caught;
+	unsigned uncaught;
+};
+
 struct cede__thread {
 	cede_coro_t *current; /* the innermost one that executes; NULL outside all */
+	struct cede__exceptions *exceptions; /* NULL where there is no C++ in the process */
+	cede_coro_t *dead; /* has ended, and its stack is still to be released */
 
-	/* What crosses a switch: written before it, read after it, by the other side. */
-	int code;
-	void *value;
-	cede_error_t *error; /* behind a negative code, owned; or NULL */
-
-	cede_error_t *outside_error; /* cede_error() outside all coroutines */
+	/* Outside all coroutines: */
+	cede_error_t *outside_error;
+	cede_handler_t *outside_handlers;
 
 	struct cede__stack_pool *stacks;
 	cede_coro_t *free_coros; /* linked by their awaiter field */
 	unsigned free_count;
 	unsigned long started; /* coroutines that hold this record */
 	int has_exited;
+
+	int origin_depth; /* hooks.c */
+	cede_warn_fn *warn;
+	void *warn_data;
+	cede_unraisable_fn *unraisable;
+	void *unraisable_data;
 
 	void *loop; /* the layer above keeps its loop here */
 };

@@ -119,7 +119,7 @@ cede__group_task_ended(cede_group_t *group, cede_task_t *task)
 }
 
 /* 0 when none is left, or the code of a wait given up. */
-static int
+CEDE_SUSPENDS static int
 wait_until_empty(cede_group_t *group)
 {
 	int r = 0;

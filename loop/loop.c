@@ -40,7 +40,7 @@ cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task)
 }
 
 static void
-drain(cede_loop_t *loop)
+run_ready(cede_loop_t *loop)
 {
 	for (unsigned budget = CEDE__LOOP_BUDGET; loop->ready_first && budget > 0; budget--) {
 		cede_task_t *task = loop->ready_first;
@@ -58,7 +58,7 @@ cede__loop_leave(cede_loop_t *loop)
 		loop->depth--;
 		return;
 	}
-	drain(loop);
+	run_ready(loop);
 	loop->depth = 0;
 	if (cede__unlikely(loop->ready_first != NULL))
 		uv_idle_start(&loop->idle, drain_idle);

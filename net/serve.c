@@ -141,7 +141,7 @@ stop_signals(struct server *server)
 }
 
 /* Waits for `last` or a signal. 1: a signal has come; 0: `last` is done; or the code of a wait given up. */
-static int
+CEDE_SUSPENDS static int
 wait_for(struct server *server, cede_future_t *last)
 {
 	int r;
@@ -152,7 +152,7 @@ wait_for(struct server *server, cede_future_t *last)
 }
 
 /* One connection taken, or room made for one. 0: go on; 1: a signal has come; or what ends the server. */
-static int
+CEDE_SUSPENDS static int
 serve_next(struct server *server)
 {
 	cede_accept_t accept;
@@ -176,7 +176,7 @@ serve_next(struct server *server)
 }
 
 /* Lets what is in flight finish in its time; the wait that is given up cuts the rest. */
-static int
+CEDE_SUSPENDS static int
 drain(struct server *server)
 {
 	cede_scope_t limit;

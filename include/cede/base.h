@@ -76,7 +76,7 @@ enum {
 	CEDE_EIGNORED = -5005,
 	/** Another coroutine is awaiting it, or it was started by hand. */
 	CEDE_EAWAITED = -5006,
-	/** The body raised what means "the end" to whoever drives it. */
+	/** The body raised CEDE_STOP, which means "the end" to whoever drives it; that is the cause. */
 	CEDE_ESTOPITER = -5007,
 	/** Resumed on a thread that is not its own. */
 	CEDE_EWRONGTHREAD = -5008,
@@ -86,6 +86,10 @@ enum {
 	CEDE_EBADYIELD = -5010,
 	/** A future was read before it was done. */
 	CEDE_EPENDING = -5011,
+	/** The end of what is iterated (StopIteration). Not to be raised by a body. */
+	CEDE_STOP = -5012,
+	/** The end of an asynchronous generator (StopAsyncIteration). */
+	CEDE_STOP_ASYNC = -5013,
 };
 
 /** The end of a stream or a channel (libuv's UV_EOF). */

@@ -8,6 +8,7 @@
 #include <cede/error.h>
 #include <cede/future.h>
 #include <cede/group.h>
+#include <cede/hooks.h>
 #include <cede/loop.h>
 #include <cede/scope.h>
 #include <cede/serve.h>

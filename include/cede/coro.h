@@ -103,6 +103,14 @@ CEDE_API int cede_coro_send(cede_coro_t *co, void *value, void **ret_value);
 CEDE_API int cede_coro_throw(cede_coro_t *co, int code, void **ret_value);
 
 /**
+ * cede_coro_throw() of an error object: whoever catches it finds this very object
+ * behind the code. The caller keeps its reference. CPython row 15.
+ *
+ * @return as cede_coro_throw(); CEDE_EINVAL for NULL
+ */
+CEDE_API int cede_coro_throw_error(cede_coro_t *co, cede_error_t *error, void **ret_value);
+
+/**
  * Closes a coroutine: raises CEDE_EXIT at its suspension point, in what it
  * awaits first, and expects it to finish. Closing one that has not started or
  * has finished does nothing and succeeds. CPython rows 31 to 44.
@@ -173,6 +181,28 @@ CEDE_API CEDE_SUSPENDS int cede_yield(void *value, void **ret_sent);
  * A close of this coroutine closes the child first.
  */
 CEDE_API CEDE_SUSPENDS int cede_await_coro(cede_coro_t *child, void **ret_value);
+
+/**
+ * An awaitable of one's own: what __await__() returns in Python. The calls are
+ * made on the stack of the coroutine that awaits it, while that is executing.
+ */
+typedef struct cede_awaitable {
+	/** Goes on. 1: suspends the awaiter with *ret_value; 0: done, with *ret_value; <0: raises. */
+	int (*send)(void *object, void *value, void **ret_value);
+	/** A code was thrown in; as send. NULL: it is raised in the awaiter. cede_error() is set. */
+	int (*raise)(void *object, int code, void **ret_value);
+	/** The awaiter is being closed, or CEDE_EXIT thrown in. 0, or <0: raised instead. May be NULL. */
+	int (*close)(void *object);
+} cede_awaitable_t;
+
+/**
+ * Awaits an object: drives it until it is done. Suspends whenever it says so.
+ * CPython rows 28, 52.
+ *
+ * @return 0 and *ret_value; or what it raised; CEDE_EINVAL without a send
+ */
+CEDE_API CEDE_SUSPENDS int cede_await_object(const cede_awaitable_t *awaitable, void *object,
+	void **ret_value);
 
 /** Sets what the running body returns: `return cede_return(v);`. Returns 0. */
 CEDE_API int cede_return(void *value);

@@ -58,20 +58,20 @@ rig_make(struct rig *rig, void (*entry)(void *arg))
 static void
 rig_resume(struct rig *rig)
 {
-	cede__context_switch(&rig->thread, &rig->coroutine);
+	cede__context_switch(&rig->thread, &rig->coroutine, 0);
 }
 
 static void
 rig_yield(struct rig *rig)
 {
-	cede__context_switch(&rig->coroutine, &rig->thread);
+	cede__context_switch(&rig->coroutine, &rig->thread, 0);
 }
 
 static _Noreturn void
 rig_end(struct rig *rig)
 {
 	rig->ended = 1;
-	cede__context_exit(&rig->coroutine, &rig->thread);
+	cede__context_exit(&rig->coroutine, &rig->thread, 0);
 }
 
 static void
@@ -123,7 +123,7 @@ Test(switch, values_pass_across)
  * still so. (fn is a parameter because a linker that optimises across files does not
  * see what such text refers to.)
  */
-typedef void switch_fn(struct cede__context *save, struct cede__context *to);
+typedef int switch_fn(struct cede__context *save, struct cede__context *to, int message);
 
 uint64_t test_switch_keep(
 	struct cede__context *save, struct cede__context *to, uint64_t seed, switch_fn *fn);
@@ -493,7 +493,7 @@ passing_run(void *arg)
 	struct rig *rig = arg;
 
 	rig->ended = 1;
-	cede__context_exit(&rig->coroutine, &third->coroutine);
+	cede__context_exit(&rig->coroutine, &third->coroutine, 0);
 }
 
 static void
@@ -520,7 +520,7 @@ Test(switch, exit_may_continue_a_third)
 	rig_make(&other, receiving_run);
 	third = &other;
 	rig_resume(&other);
-	cede__context_switch(&other.thread, &rig.coroutine);
+	cede__context_switch(&other.thread, &rig.coroutine, 0);
 	cr_assert_eq(other.value, 1);
 	rig_free(&rig);
 	rig_free(&other);

@@ -29,7 +29,7 @@ enum {
 	FRAMES_MAX = 64,
 	ROUNDS = 3,
 	/* switch, exit and trampoline; fewer were not stepped through, more lack a test */
-	INSTRUCTIONS = 23 + 13 + 2,
+	INSTRUCTIONS = 24 + 14 + 2,
 	BEGIN_SIZE = 5,  /* bytes of those last two */
 	THREAD = 0x1000, /* what the registers count from on either side */
 	COROUTINE = 0x2000,
@@ -38,7 +38,7 @@ enum {
 };
 
 /* Switches with rbx and r12 to r15 set to seed + their DWARF numbers. */
-typedef void switch_fn(struct cede__context *save, struct cede__context *to);
+typedef int switch_fn(struct cede__context *save, struct cede__context *to, int message);
 
 void test_unwind_marked(
 	struct cede__context *save, struct cede__context *to, uint64_t seed, switch_fn *fn);
@@ -176,7 +176,7 @@ coroutine_run(void *arg)
 	(void)arg;
 	for (int i = 0; i < ROUNDS; i++)
 		test_unwind_marked(&coroutine, &thread, COROUTINE, cede__context_switch);
-	cede__context_exit(&coroutine, &thread);
+	cede__context_exit(&coroutine, &thread, 0);
 }
 
 /* The flag stays on across the switches, for they do not touch rflags. */

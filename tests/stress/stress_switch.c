@@ -49,7 +49,7 @@ member_run(void *arg)
 		self->seen++;
 		if (self->next->mark)
 			++*self->next->mark;
-		cede__context_switch(&self->context, &self->next->context);
+		cede__context_switch(&self->context, &self->next->context, 0);
 	}
 	if (mark < ROUNDS - 1)
 		fail("a neighbour's write to this stack is lost");
@@ -57,7 +57,7 @@ member_run(void *arg)
 	self->mark = NULL;
 	/* The last of the ring goes back to the thread, the others on to their neighbours. */
 	cede__context_exit(
-		&self->context, self->ring->left ? &self->next->context : &self->ring->thread);
+		&self->context, self->ring->left ? &self->next->context : &self->ring->thread, 0);
 }
 
 static void
@@ -68,7 +68,7 @@ abandoned_run(void *arg)
 
 	scratch[0] = 1;
 	scratch[511] = scratch[0];
-	cede__context_switch(&self->context, &self->ring->thread);
+	cede__context_switch(&self->context, &self->ring->thread, 0);
 	fail("an abandoned context went on");
 }
 
@@ -85,7 +85,7 @@ generation(struct ring *ring)
 		member->mark = NULL;
 		cede__context_make(&member->context, member->stack, STACK_SIZE, member_run, member);
 	}
-	cede__context_switch(&ring->thread, &ring->member[0].context);
+	cede__context_switch(&ring->thread, &ring->member[0].context, 0);
 	for (int i = 0; i < RING; i++) {
 		if (ring->member[i].seen != ROUNDS)
 			fail("a member missed a round");
@@ -99,7 +99,7 @@ generation(struct ring *ring)
 		cede__context_make(
 			&member->context, member->stack, STACK_SIZE, abandoned_run, member);
 		if (i % 2)
-			cede__context_switch(&ring->thread, &member->context);
+			cede__context_switch(&ring->thread, &member->context, 0);
 		cede__context_destroy(&member->context);
 	}
 }

@@ -1,0 +1,78 @@
+/*
+ * The engine, for the other files of coro/: how coroutines of any kind are
+ * made, resumed, awaited and ended. The model is in coro_int.h.
+ */
+#ifndef CEDE_CORO_ENGINE_H
+#define CEDE_CORO_ENGINE_H
+
+#include "coro/coro_int.h"
+
+/* coro.c: objects */
+int cede__coro_create(cede_coro_t **ret_coro, enum cede__coro_kind kind, cede_fn *fn, void *arg,
+	const cede_coro_options_t *options, const char *site);
+
+/* engine.c */
+
+/** The three verbs, for any kind. `error` may be NULL; the reference stays the caller's. */
+int cede__engine_send(cede_coro_t *co, void *value, void **ret_value);
+int cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_value);
+int cede__engine_close(cede_coro_t *co, void **ret_value);
+
+/** Runs a generator, from wherever it stands, as a part of the running coroutine. */
+int cede__engine_delegate(cede_coro_t *child, void **ret_value);
+
+/** Who is driven when `co` is: itself, or whoever awaits it at the top. */
+cede_coro_t *cede__engine_root(const cede_coro_t *co);
+
+/** Closes one that never ran: its argument goes. */
+void cede__engine_close_unstarted(cede_coro_t *co);
+
+/** Gives back the stack of one that has ended, if nobody has yet. */
+void cede__engine_release_stack(struct cede__thread *th, cede_coro_t *co);
+
+static inline void
+cede__engine_dispose(const cede_coro_t *co, void *value)
+{
+	if (cede__unlikely(value != NULL) && co->value_dtor)
+		co->value_dtor(value);
+}
+
+/* error.c */
+
+/** Where cede_error() of a coroutine, or of the thread outside all, looks. */
+static inline cede_error_t **
+cede__error_slot(struct cede__thread *th, cede_coro_t *co)
+{
+	return co ? &co->error : &th->outside_error;
+}
+
+/** Puts an error, owned or NULL, into a slot. */
+void cede__error_put(cede_error_t **slot, cede_error_t *error);
+
+/** The last code of the running coroutine came without an error. */
+static inline void
+cede__error_clear(struct cede__thread *th)
+{
+	cede_error_t **slot = cede__error_slot(th, th->current);
+
+	if (cede__unlikely(*slot != NULL))
+		cede__error_put(slot, NULL);
+}
+
+/** An error of that code as a coroutine of its kind says it, owned; NULL without memory. */
+cede_error_t *cede__error_of_kind(const cede_coro_t *co, int code);
+
+/** `error` is raised while `handled` is being handled. Keeps chains free of cycles. */
+void cede__error_set_context(cede_error_t *error, cede_error_t *handled);
+
+/** `cause` is its stated cause, and its context too. */
+void cede__error_set_cause(cede_error_t *error, const cede_error_t *cause);
+
+/** The innermost error that is being handled where `co` executes (NULL: outside all), borrowed; or NULL. */
+cede_error_t *cede__error_handled(struct cede__thread *th, cede_coro_t *co);
+
+/* hooks.c: what is said to nobody in particular */
+void cede__warn_never_awaited(cede_coro_t *co);
+void cede__report_unraisable(cede_coro_t *co, int code, const char *what);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * Echo: sends back what it receives, to any number of clients at once.
+ *
+ *     echo [--idle MS] [--drain MS] [ADDRESS:PORT]
+ */
+#include <cede/cede.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct options {
+	const char *address;
+	cede_serve_options_t serve;
+};
+
+static int
+echo(void *arg)
+{
+	cede_stream_t *s = arg;
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = cede_read(s, buf, sizeof buf)) > 0) /* >0 bytes, 0 end of file, <0 a code */
+		if ((n = cede_write(s, buf, (size_t)n)) < 0) /* all of it, or a code */
+			break;
+	return (int)n;
+}
+
+static int
+server(void *arg)
+{
+	const struct options *options = arg;
+	char address[64];
+	cede_listener_t *l;
+	int r = cede_tcp_listen(options->address, NULL, &l);
+
+	if (r < 0)
+		return r;
+	if (cede_listener_address(l, address, sizeof address) == 0)
+		printf("listening on %s\n", address);
+	fflush(stdout);
+	return cede_serve(l, echo, &options->serve); /* one task a connection; closes it after */
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "idle", required_argument, NULL, 'i' },
+		{ "drain", required_argument, NULL, 'd' },
+		{ 0 },
+	};
+	struct options options = {
+		.address = "127.0.0.1:7000",
+		.serve = { .idle_ms = 60000, .stop_on = (int[]){ SIGINT, SIGTERM, 0 } },
+	};
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "i:d:", names, NULL)) != -1) {
+		if (c == 'i')
+			options.serve.idle_ms = strtoull(optarg, NULL, 10);
+		else if (c == 'd')
+			options.serve.drain_ms = strtoull(optarg, NULL, 10);
+		else
+			return 2;
+	}
+	if (optind < argc)
+		options.address = argv[optind];
+
+	r = cede_run(server, &options);
+	if (r < 0)
+		fprintf(stderr, "echo: %s: %s\n", options.address, cede_strerror(r));
+	return r < 0;
+}
