@@ -149,7 +149,8 @@ switch_with_exceptions(struct cede__thread *th, struct cede__context *from,
 
 /* Call it last: see switch.h. */
 static inline int
-switch_to(struct cede__thread *th, struct cede__context *from, struct cede__context *to, int message)
+switch_to(struct cede__thread *th, struct cede__context *from, struct cede__context *to,
+	int message)
 {
 	if (cede__unlikely(th->exceptions != NULL))
 		return switch_with_exceptions(th, from, to, message);
@@ -567,8 +568,8 @@ throw_at_leaf(struct cede__thread *th, cede_coro_t *root, enum cede__coro_turn k
 	cede_coro_t *leaf = root->leaf;
 
 	root->turn = leaf;
-	root->turn_kind = (uint8_t)(kind == CEDE__TURN_CLOSE_BELOW && leaf == root ? CEDE__TURN_THROW
-	                                                                          : kind);
+	root->turn_kind =
+		(uint8_t)(kind == CEDE__TURN_CLOSE_BELOW && leaf == root ? CEDE__TURN_THROW : kind);
 	give_error(leaf, code, error);
 	return resume(th, root, code, ret_value);
 }

@@ -421,7 +421,8 @@ cede_handler_leave(cede_handler_t *handler)
 	handler->is_open = 0;
 	if (!th)
 		return;
-	cede__check(*handlers_of(th) == handler, "blocks that handle errors were left out of order");
+	cede__check(*handlers_of(th) == handler,
+		"blocks that handle errors were left out of order");
 	*handlers_of(th) = handler->outer;
 	handler->error = cede_error_unref(handler->error);
 }

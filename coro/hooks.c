@@ -75,7 +75,7 @@ cede__report_unraisable(cede_coro_t *co, int code, const char *what)
 	else
 		fprintf(stderr, "%s: %s\n", text,
 			cede_error_code(error) == code ? cede_error_message(error)
-			                              : cede_strerror(code));
+						       : cede_strerror(code));
 }
 
 int

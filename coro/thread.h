@@ -25,9 +25,9 @@ struct cede__exceptions {
 };
 
 struct cede__thread {
-	cede_coro_t *current; /* the innermost one that executes; NULL outside all */
+	cede_coro_t *current;                /* the innermost one that executes; NULL outside all */
 	struct cede__exceptions *exceptions; /* NULL where there is no C++ in the process */
-	cede_coro_t *dead; /* has ended, and its stack is still to be released */
+	cede_coro_t *dead;                   /* has ended, and its stack is still to be released */
 
 	/* Outside all coroutines: */
 	cede_error_t *outside_error;
