@@ -11,6 +11,7 @@
 #ifndef CEDE_CORO_THREAD_H
 #define CEDE_CORO_THREAD_H
 
+#include <cede/agen.h>
 #include <cede/coro.h>
 #include <cede/error.h>
 #include <cede/hooks.h>
@@ -44,6 +45,9 @@ struct cede__thread {
 	void *warn_data;
 	cede_unraisable_fn *unraisable;
 	void *unraisable_data;
+	cede_agen_hook_fn *agen_first_iteration;
+	cede_agen_hook_fn *agen_finaliser;
+	void *agen_data;
 
 	void *loop; /* the layer above keeps its loop here */
 };
