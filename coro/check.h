@@ -35,14 +35,15 @@
 #define CEDE__ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #define cede__container_of(ptr, type, member) \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /*
  * One copy in each file that checks something, so that this header needs no
  * object file beside it. It is cold, and small beside what it guards.
  */
-CEDE__MAYBE_UNUSED CEDE__COLD CEDE__PRINTF(3, 4) static _Noreturn void
-cede__check_failed(const char *file, int line, const char *fmt, ...)
+CEDE__MAYBE_UNUSED CEDE__COLD CEDE__PRINTF(3,
+	4) static _Noreturn void cede__check_failed(const char *file, int line, const char *fmt,
+	...)
 {
 	va_list args;
 

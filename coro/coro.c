@@ -51,7 +51,8 @@ cede__coro_create(cede_coro_t **ret_coro, enum cede__coro_kind kind, cede_fn *fn
 
 	if (!ret_coro || !fn)
 		return CEDE_EINVAL;
-	if (o->stack_size && (o->stack_size < CEDE__STACK_SIZE_MIN || o->stack_size > CEDE__STACK_SIZE_MAX))
+	if (o->stack_size &&
+		(o->stack_size < CEDE__STACK_SIZE_MIN || o->stack_size > CEDE__STACK_SIZE_MAX))
 		return CEDE_EINVAL;
 	co = th ? allocate(th) : NULL;
 	if (!co)
@@ -63,7 +64,9 @@ cede__coro_create(cede_coro_t **ret_coro, enum cede__coro_kind kind, cede_fn *fn
 		.kind = (uint8_t)kind,
 		.fn = fn,
 		.arg = arg,
-		.name = o->name ? o->name : site ? site : "?",
+		.name = o->name ? o->name
+			: site  ? site
+				: "?",
 		.site = site,
 		.arg_dtor = o->arg_dtor,
 		.value_dtor = o->value_dtor,

@@ -81,8 +81,8 @@ struct cede_coro {
 	uint8_t turn_kind;    /* enum cede__coro_turn */
 	uint8_t kind;         /* enum cede__coro_kind */
 	uint8_t has_own_name; /* `name` is a copy of ours */
-	uint8_t is_driving;   /* suspended in cede_await_object(): what is thrown in is the object's */
-	uint8_t agen_state;   /* agen.c */
+	uint8_t is_driving; /* suspended in cede_await_object(): what is thrown in is the object's */
+	uint8_t agen_state; /* agen.c */
 	uint32_t refs;
 
 	/* Only while active, in the root. */
@@ -92,15 +92,15 @@ struct cede_coro {
 	cede_coro_t *turn;   /* also while a shielded await holds a close up */
 
 	/* All the time. */
-	cede_coro_t *awaiter;         /* who awaits it */
-	cede_coro_t *awaiting;        /* whom it awaits; holds a reference */
-	struct cede__stack *stack;    /* from the first send to shortly after the end */
-	void *result;                 /* of cede_return() */
-	cede_error_t *error;          /* behind the last negative code received or raised */
-	cede_handler_t *handlers;     /* the innermost error that is being handled */
-	void *task;                   /* of the layer above; set in roots */
+	cede_coro_t *awaiter;      /* who awaits it */
+	cede_coro_t *awaiting;     /* whom it awaits; holds a reference */
+	struct cede__stack *stack; /* from the first send to shortly after the end */
+	void *result;              /* of cede_return() */
+	cede_error_t *error;       /* behind the last negative code received or raised */
+	cede_handler_t *handlers;  /* the innermost error that is being handled */
+	void *task;                /* of the layer above; set in roots */
 	const char *name;
-	const char *site; /* "name\0file:line", or NULL */
+	const char *site;            /* "name\0file:line", or NULL */
 	struct cede__origin *origin; /* deeper origins, or NULL */
 	cede_fn *fn;
 	void *arg;

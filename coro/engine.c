@@ -149,7 +149,8 @@ switch_with_exceptions(struct cede__thread *th, struct cede__context *from,
 
 /* Call it last: see switch.h. */
 static inline int
-switch_to(struct cede__thread *th, struct cede__context *from, struct cede__context *to, int message)
+switch_to(struct cede__thread *th, struct cede__context *from, struct cede__context *to,
+	int message)
 {
 	if (cede__unlikely(th->exceptions != NULL))
 		return switch_with_exceptions(th, from, to, message);
@@ -276,15 +277,14 @@ pass_turn(cede_coro_t *root, cede_coro_t *next, int code, cede_error_t **error)
 static CEDE__NOINLINE int
 convert_stop(cede_coro_t *self, int code)
 {
-	cede_error_t *cause = take_error(self, code), *error;
+	cede_error_t *cause, *error;
 
-	if (self->kind != CEDE__KIND_ASYNC_GENERATOR && code == CEDE_STOP_ASYNC) {
-		cede__error_put(&self->error, cause);
+	if (self->kind != CEDE__KIND_ASYNC_GENERATOR && code == CEDE_STOP_ASYNC)
 		return code;
-	}
+	cause = take_error(self, code);
 	if (!cause)
 		cause = cede__error_of_kind(self, code);
-	error = cede__error_of_kind(self, CEDE_ESTOPITER);
+	error = cede__error_of_stop(self, code);
 	if (error && cause)
 		cede__error_set_cause(error, cause);
 	cede_error_unref(cause);
@@ -461,7 +461,7 @@ cede_await_coro(cede_coro_t *child, void **ret_value)
 
 	if (!self)
 		return CEDE_ENOTASK;
-	r = admit_await(child);
+	r = self->kind == CEDE__KIND_GENERATOR ? CEDE_EINVAL : admit_await(child);
 	if (cede__likely(r == 0))
 		r = start(th, child);
 	if (cede__unlikely(r < 0))
@@ -533,6 +533,50 @@ cede__engine_delegate(cede_coro_t *child, void **ret_value)
 	return await_child(th, self, child, leaf, r, ret_value);
 }
 
+int
+cede__engine_run_child(cede_coro_t *child, int code, void *value, void **ret_value)
+{
+	struct cede__thread *th = cede__thread_record;
+	int r = 0;
+
+	if (child->mode == CEDE__CORO_CREATED)
+		r = start(th, child);
+	else if (child->thread != th)
+		r = CEDE_EWRONGTHREAD;
+	if (r < 0)
+		return refuse(th, child, r);
+
+	if (code < 0)
+		give_error(child, code, NULL);
+	else if (child->inbox)
+		*child->inbox = value;
+	return await_child(th, th->current, child, child, code, ret_value);
+}
+
+int
+cede__engine_yield_to_awaiter(cede_coro_t *self, void *value, void **ret_sent)
+{
+	struct cede__thread *th = self->thread;
+	cede_coro_t *root = self->root, *next = self->awaiter;
+	cede_error_t *error = NULL;
+	int code = 0;
+
+	if (self == root) /* nobody awaits it: it is being closed as it was dropped */
+		return cede_yield(value, ret_sent);
+	self->inbox = ret_sent;
+	if (root->turn == self) {
+		code = pass_turn(root, next, 0, &error);
+		if (code < 0)
+			give_error(next, code, error);
+	}
+	unlink_await(next, self);
+	self->mode = CEDE__CORO_SUSPENDED;
+	self->leaf = self;
+	make_leaf(th, root, next);
+	put_value(code < 0 ? NULL : next->inbox, self, value);
+	return switch_to(th, &self->context, &next->context, code);
+}
+
 /* ---- the verbs ---- */
 
 /*
@@ -567,8 +611,8 @@ throw_at_leaf(struct cede__thread *th, cede_coro_t *root, enum cede__coro_turn k
 	cede_coro_t *leaf = root->leaf;
 
 	root->turn = leaf;
-	root->turn_kind = (uint8_t)(kind == CEDE__TURN_CLOSE_BELOW && leaf == root ? CEDE__TURN_THROW
-	                                                                          : kind);
+	root->turn_kind =
+		(uint8_t)(kind == CEDE__TURN_CLOSE_BELOW && leaf == root ? CEDE__TURN_THROW : kind);
 	give_error(leaf, code, error);
 	return resume(th, root, code, ret_value);
 }

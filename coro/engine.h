@@ -21,6 +21,15 @@ int cede__engine_close(cede_coro_t *co, void **ret_value);
 /** Runs a generator, from wherever it stands, as a part of the running coroutine. */
 int cede__engine_delegate(cede_coro_t *child, void **ret_value);
 
+/**
+ * Runs an asynchronous generator, which has not started or has handed out a
+ * value, as a part of the running coroutine, with a value or a code.
+ */
+int cede__engine_run_child(cede_coro_t *child, int code, void *value, void **ret_value);
+
+/** Takes the running coroutine off its chain, suspended, and gives its awaiter a value. */
+int cede__engine_yield_to_awaiter(cede_coro_t *self, void *value, void **ret_sent);
+
 /** Who is driven when `co` is: itself, or whoever awaits it at the top. */
 cede_coro_t *cede__engine_root(const cede_coro_t *co);
 
@@ -62,6 +71,9 @@ cede__error_clear(struct cede__thread *th)
 /** An error of that code as a coroutine of its kind says it, owned; NULL without memory. */
 cede_error_t *cede__error_of_kind(const cede_coro_t *co, int code);
 
+/** The error that a body's StopIteration, or StopAsyncIteration, becomes. */
+cede_error_t *cede__error_of_stop(const cede_coro_t *co, int code);
+
 /** `error` is raised while `handled` is being handled. Keeps chains free of cycles. */
 void cede__error_set_context(cede_error_t *error, cede_error_t *handled);
 
@@ -73,6 +85,7 @@ cede_error_t *cede__error_handled(struct cede__thread *th, cede_coro_t *co);
 
 /* hooks.c: what is said to nobody in particular */
 void cede__warn_never_awaited(cede_coro_t *co);
+void cede__warn_call_never_awaited(cede_coro_t *co, const char *method);
 void cede__report_unraisable(cede_coro_t *co, int code, const char *what);
 
 #endif

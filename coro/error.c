@@ -288,10 +288,20 @@ cede__error_handled(struct cede__thread *th, cede_coro_t *co)
 	return th->outside_handlers ? th->outside_handlers->error : NULL;
 }
 
+static const char *const kinds[] = { "coroutine", "generator", "async generator" };
+
+cede_error_t *
+cede__error_of_stop(const cede_coro_t *co, int code)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "%s raised %s", kinds[co->kind], cede_strerror(code));
+	return create(CEDE_ESTOPITER, "", text);
+}
+
 cede_error_t *
 cede__error_of_kind(const cede_coro_t *co, int code)
 {
-	static const char *const kinds[] = { "coroutine", "generator", "async generator" };
 	const char *kind = kinds[co->kind];
 	char text[96];
 
@@ -304,9 +314,6 @@ cede__error_of_kind(const cede_coro_t *co, int code)
 		break;
 	case CEDE_EIGNORED:
 		snprintf(text, sizeof text, "%s ignored GeneratorExit", kind);
-		break;
-	case CEDE_ESTOPITER:
-		snprintf(text, sizeof text, "%s raised StopIteration", kind);
 		break;
 	default:
 		text[0] = '\0';
@@ -421,7 +428,8 @@ cede_handler_leave(cede_handler_t *handler)
 	handler->is_open = 0;
 	if (!th)
 		return;
-	cede__check(*handlers_of(th) == handler, "blocks that handle errors were left out of order");
+	cede__check(*handlers_of(th) == handler,
+		"blocks that handle errors were left out of order");
 	*handlers_of(th) = handler->outer;
 	handler->error = cede_error_unref(handler->error);
 }

@@ -43,16 +43,12 @@ cede_set_unraisable_hook(cede_unraisable_fn *fn, void *data)
 	return 0;
 }
 
-void
-cede__warn_never_awaited(cede_coro_t *co)
+static void
+warn(cede_coro_t *co, const char *text)
 {
 	struct cede__thread *th = cede__thread_record;
-	const char *place = cede_coro_place(co);
-	char text[512];
 	int r;
 
-	snprintf(text, sizeof text, "coroutine '%s' was never awaited%s%s", co->name,
-		*place ? "\nCoroutine created at " : "", place);
 	if (!th || !th->warn) {
 		fprintf(stderr, "RuntimeWarning: %s\n", text);
 		return;
@@ -60,6 +56,27 @@ cede__warn_never_awaited(cede_coro_t *co)
 	r = th->warn(co, text, th->warn_data);
 	if (r < 0)
 		cede__report_unraisable(co, r, "Exception ignored while warning of coroutine");
+}
+
+void
+cede__warn_never_awaited(cede_coro_t *co)
+{
+	const char *place = cede_coro_place(co);
+	char text[512];
+
+	snprintf(text, sizeof text, "coroutine '%s' was never awaited%s%s", co->name,
+		*place ? "\nCoroutine created at " : "", place);
+	warn(co, text);
+}
+
+void
+cede__warn_call_never_awaited(cede_coro_t *co, const char *method)
+{
+	char text[512];
+
+	snprintf(text, sizeof text, "coroutine method '%s' of '%s' was never awaited", method,
+		co->name);
+	warn(co, text);
 }
 
 void
@@ -75,7 +92,7 @@ cede__report_unraisable(cede_coro_t *co, int code, const char *what)
 	else
 		fprintf(stderr, "%s: %s\n", text,
 			cede_error_code(error) == code ? cede_error_message(error)
-			                              : cede_strerror(code));
+						       : cede_strerror(code));
 }
 
 int

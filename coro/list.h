@@ -30,7 +30,10 @@ struct cede__list {
 };
 
 /** A head or link as a static initialiser: struct cede__list x = CEDE__LIST_INIT(x); */
-#define CEDE__LIST_INIT(name) { &(name), &(name) }
+#define CEDE__LIST_INIT(name) \
+	{ \
+		&(name), &(name) \
+	}
 
 /** Makes an empty head or an idle link. Not for one that is on a list. */
 static inline void

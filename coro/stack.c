@@ -332,7 +332,7 @@ unmap_slabs(struct cede__list *slabs)
 {
 	size_t n_refused = 0;
 
-	cede__list_each_safe (link, slabs) {
+	cede__list_each_safe(link, slabs) {
 		if (cede__slab_destroy(cede__container_of(link, struct cede__slab, link)) < 0)
 			n_refused++;
 	}
@@ -343,9 +343,9 @@ static void
 class_deinit(struct cede__stack_class *cls)
 {
 	evict_oldest(cls, cls->cache.n_warm);
-	cede__check(
-		cede__list_is_empty(&cls->closed), "stack pool destroyed while its stacks are out");
-	cede__list_each (link, &cls->open) {
+	cede__check(cede__list_is_empty(&cls->closed),
+		"stack pool destroyed while its stacks are out");
+	cede__list_each(link, &cls->open) {
 		struct cede__slab *slab = cede__container_of(link, struct cede__slab, link);
 
 		cede__check(cede__slab_busy(slab) == 0,

@@ -115,8 +115,8 @@ void cede__stack_pool_trim(struct cede__stack_pool *pool);
 struct cede__stack_cache {
 	uintptr_t *warm;
 	uint32_t n_warm;
-	uint32_t n_floor;      /* the inline path may not go below: 0, or UINT32_MAX to disable it */
-	uint32_t n_limit;      /* nor above; the array's capacity */
+	uint32_t n_floor; /* the inline path may not go below: 0, or UINT32_MAX to disable it */
+	uint32_t n_limit; /* nor above; the array's capacity */
 	uint32_t n_until_trim; /* releases until idle memory is looked for; never 0 */
 };
 

@@ -95,8 +95,8 @@ static int
 probe(void)
 {
 	size_t bytes = cede__page_size();
-	void *page = cede__stack_sys.mmap(
-		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = cede__stack_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return UNKNOWN;
 

@@ -59,9 +59,9 @@
 #endif
 #endif
 
-#define CEDE__STACK_GUARD    (64 * 1024) /* rounded up to whole pages */
-#define CEDE__STACK_CLASSES  17          /* 16 KiB << 0 .. 16 */
-#define CEDE__STACK_COLOURS  16
+#define CEDE__STACK_GUARD        (64 * 1024) /* rounded up to whole pages */
+#define CEDE__STACK_CLASSES      17          /* 16 KiB << 0 .. 16 */
+#define CEDE__STACK_COLOURS      16
 #define CEDE__STACK_COLOUR_BYTES 64
 
 /* ---- stack_guard.c: the system, and guards ---------------------------------- */
@@ -163,8 +163,8 @@ struct cede__slab {
 	uint32_t n_cold;
 	uint32_t first_cold; /* no word of `cold` below this one has a bit */
 	enum cede__guard guard;
-	uint8_t is_dirty;  /* memory could not be given back: cold slots need not be zero */
-	uint64_t cold[];   /* a bit for each slot */
+	uint8_t is_dirty; /* memory could not be given back: cold slots need not be zero */
+	uint64_t cold[];  /* a bit for each slot */
 };
 
 /** Slots out or warm. */

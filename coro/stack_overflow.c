@@ -65,8 +65,8 @@ next_chunk(struct chunk *chunk)
 		return next;
 
 	/* Mapped, not allocated: it is kept for ever, and must not count as a leak. */
-	struct chunk *fresh = mmap(
-		NULL, sizeof *fresh, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct chunk *fresh = mmap(NULL, sizeof *fresh, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (fresh == MAP_FAILED)
 		return NULL;
 
@@ -84,8 +84,8 @@ claim_entry(void)
 		for (size_t i = 0; i < CEDE__ARRAY_LEN(chunk->entries); i++) {
 			uintptr_t free_base = 0;
 
-			if (atomic_compare_exchange_strong(
-				    &chunk->entries[i].base, &free_base, BUSY))
+			if (atomic_compare_exchange_strong(&chunk->entries[i].base, &free_base,
+				    BUSY))
 				return &chunk->entries[i];
 		}
 	}
@@ -239,8 +239,8 @@ report(const siginfo_t *info, const ucontext_t *context)
 	if (sp < shape.base || (sp - shape.base) / shape.stride != slot)
 		return 0; /* a stray pointer of somebody who runs elsewhere */
 
-	const struct cede__stack *stack = cede__slab_descriptor(
-		(char *)shape.base, shape.stride, slot);
+	const struct cede__stack *stack =
+		cede__slab_descriptor((char *)shape.base, shape.stride, slot);
 	say(stack->owner, shape.size, fault, sp);
 	return 1;
 }

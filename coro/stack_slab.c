@@ -71,8 +71,8 @@ map_slab(struct cede__stack_class *cls, size_t n_slots)
 	if (cede__size_mul(n_slots, cls->stride, &bytes) < 0)
 		return NULL;
 
-	struct cede__slab *slab = cede__alloc_zero(
-		sizeof *slab + words_of(n_slots) * sizeof slab->cold[0]);
+	struct cede__slab *slab =
+		cede__alloc_zero(sizeof *slab + words_of(n_slots) * sizeof slab->cold[0]);
 	if (!slab)
 		return NULL;
 
@@ -201,8 +201,8 @@ cede__slab_take(struct cede__stack_class *cls, struct cede__stack **ret_stack)
 	if (cede__list_is_empty(&cls->open) && cede__slab_create(cls) < 0)
 		return CEDE_ENOMEM;
 
-	struct cede__slab *slab = cede__container_of(
-		cede__list_first(&cls->open), struct cede__slab, link);
+	struct cede__slab *slab =
+		cede__container_of(cede__list_first(&cls->open), struct cede__slab, link);
 	int was_idle = cede__slab_busy(slab) == 0;
 
 	if (slab->n_cold > 0)

@@ -11,6 +11,7 @@
 #ifndef CEDE_CORO_THREAD_H
 #define CEDE_CORO_THREAD_H
 
+#include <cede/agen.h>
 #include <cede/coro.h>
 #include <cede/error.h>
 #include <cede/hooks.h>
@@ -25,9 +26,9 @@ struct cede__exceptions {
 };
 
 struct cede__thread {
-	cede_coro_t *current; /* the innermost one that executes; NULL outside all */
+	cede_coro_t *current;                /* the innermost one that executes; NULL outside all */
 	struct cede__exceptions *exceptions; /* NULL where there is no C++ in the process */
-	cede_coro_t *dead; /* has ended, and its stack is still to be released */
+	cede_coro_t *dead;                   /* has ended, and its stack is still to be released */
 
 	/* Outside all coroutines: */
 	cede_error_t *outside_error;
@@ -44,6 +45,9 @@ struct cede__thread {
 	void *warn_data;
 	cede_unraisable_fn *unraisable;
 	void *unraisable_data;
+	cede_agen_hook_fn *agen_first_iteration;
+	cede_agen_hook_fn *agen_finaliser;
+	void *agen_data;
 
 	void *loop; /* the layer above keeps its loop here */
 };

@@ -135,8 +135,9 @@ static void
 close_resources(cede_loop_t *loop)
 {
 	while (!cede__list_is_empty(&loop->resources)) {
-		struct cede__resource *resource = cede__container_of(
-			cede__list_first(&loop->resources), struct cede__resource, link);
+		struct cede__resource *resource =
+			cede__container_of(cede__list_first(&loop->resources),
+				struct cede__resource, link);
 
 		resource->close(resource);
 		cede__assert(!cede__list_is_linked(&resource->link));
@@ -147,8 +148,8 @@ static void
 bury_ignorers(cede_loop_t *loop)
 {
 	while (!cede__list_is_empty(&loop->ignorers))
-		cede__task_bury(cede__container_of(
-			cede__list_first(&loop->ignorers), cede_task_t, link));
+		cede__task_bury(
+			cede__container_of(cede__list_first(&loop->ignorers), cede_task_t, link));
 }
 
 int

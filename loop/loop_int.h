@@ -36,7 +36,7 @@ struct cede__signal_watch;
 struct cede_loop {
 	uv_loop_t *uv;
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
-	unsigned depth; /* callbacks of ours, and drains, on the C stack */
+	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
 	int is_detaching;
 	struct cede__timers timers;
 	uv_idle_t idle;

@@ -74,8 +74,8 @@ cede_scope_leave(cede_scope_t *scope)
 {
 	cede_task_t *task = scope->task;
 
-	cede__check(scope->is_open && task->scope == scope,
-		"scopes of task '%s' left out of order", task ? cede_task_name(task) : "?");
+	cede__check(scope->is_open && task->scope == scope, "scopes of task '%s' left out of order",
+		task ? cede_task_name(task) : "?");
 	scope->is_open = 0;
 	cede__timer_stop(&scope->timer);
 	task->scope = scope->outer;

@@ -41,7 +41,9 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 	*task = (cede_task_t){
 		.loop = loop,
 		.refs = 1,
-		.name = o->name ? o->name : site ? site : "?",
+		.name = o->name ? o->name
+			: site  ? site
+				: "?",
 		.site = site,
 		.value_dtor = o->value_dtor,
 	};

@@ -85,7 +85,7 @@ socklen_t
 cede__address_length(const struct sockaddr_storage *address)
 {
 	return address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-	                                     : sizeof(struct sockaddr_in6);
+					     : sizeof(struct sockaddr_in6);
 }
 
 int

@@ -33,7 +33,7 @@ struct cede_listener {
 	int fd;
 	uint8_t may_have_connection;
 	uint8_t is_armed;
-	unsigned in_a_row;      /* accepted since libuv reported last */
+	unsigned in_a_row;       /* accepted since libuv reported last */
 	cede_accept_t *acceptor; /* only while one waits */
 	cede_stream_t *spare;    /* memory for the next connection */
 	uint64_t pause_ms;       /* 0: no shortage */
@@ -66,7 +66,8 @@ set_options(int fd, const struct sockaddr_storage *address, const cede_listen_op
 	if (r == 0 && !o->delay)
 		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (r == 0 && address->ss_family == AF_INET6 &&
-		IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
+		IN6_IS_ADDR_UNSPECIFIED(
+			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
 		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	return r;
 }

@@ -40,7 +40,8 @@ connections_max(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= CONNECTIONS_MAX + RESERVED_FDS)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+		limit.rlim_cur >= CONNECTIONS_MAX + RESERVED_FDS)
 		return CONNECTIONS_MAX;
 	return limit.rlim_cur > RESERVED_FDS ? (unsigned)limit.rlim_cur - RESERVED_FDS : 1;
 }
@@ -123,7 +124,7 @@ start_signals(struct server *server)
 
 	for (int i = 0; numbers && numbers[i]; i++) {
 		int r = i < STOP_SIGNALS_MAX ? cede_signal_start(numbers[i], &server->signals[i])
-		                             : CEDE_EINVAL;
+					     : CEDE_EINVAL;
 
 		if (r < 0)
 			return r;

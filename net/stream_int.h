@@ -58,9 +58,9 @@ struct cede_stream {
 	} request; /* libuv's as long as `writer` or `connecting` is set, or until it has closed */
 
 	/* The idle limit: looked at when the timer fires, not at every byte. */
-	uint64_t idle_ms;       /* 0: none */
-	uint64_t active_ms;     /* when a byte moved last, or the present wait began */
-	size_t unsent;          /* libuv's write queue when it was looked at last */
+	uint64_t idle_ms;   /* 0: none */
+	uint64_t active_ms; /* when a byte moved last, or the present wait began */
+	size_t unsent;      /* libuv's write queue when it was looked at last */
 	struct cede__timer idle;
 
 	struct cede__resource resource;

@@ -141,8 +141,7 @@ say_goodbye(struct session *session)
 
 	if (n < 0 || cede_shutdown_write(session->stream) < 0)
 		return (int)n;
-	CEDE_TIMEOUT(LINGER_MS)
-	{
+	CEDE_TIMEOUT(LINGER_MS) {
 		do {
 			n = cede_read(session->stream, discarded, sizeof discarded);
 			total += n > 0 ? (size_t)n : 0;

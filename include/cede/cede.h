@@ -2,11 +2,13 @@
 #ifndef CEDE_CEDE_H
 #define CEDE_CEDE_H
 
+#include <cede/agen.h>
 #include <cede/alloc.h>
 #include <cede/base.h>
 #include <cede/coro.h>
 #include <cede/error.h>
 #include <cede/future.h>
+#include <cede/gen.h>
 #include <cede/group.h>
 #include <cede/hooks.h>
 #include <cede/loop.h>

@@ -43,8 +43,7 @@ typedef struct cede_error cede_error_t;
 CEDE_API int cede_raise(int code, const char *format, ...) CEDE__PRINTF(2, 3);
 
 /** cede_raise() with the place of the call; what the macro below calls. */
-CEDE_API int cede_raise_at(const char *place, int code, const char *format, ...)
-	CEDE__PRINTF(3, 4);
+CEDE_API int cede_raise_at(const char *place, int code, const char *format, ...) CEDE__PRINTF(3, 4);
 
 #define cede_raise(...) cede_raise_at(__FILE__ ":" CEDE__STRING(__LINE__), __VA_ARGS__)
 
@@ -123,7 +122,7 @@ CEDE_API void cede_handler_leave(cede_handler_t *handler);
 CEDE_API int cede_reraise(const cede_handler_t *handler);
 
 /** A block that handles the error behind @code; left by any path. */
-#define CEDE_HANDLE(code)                                                           \
+#define CEDE_HANDLE(code) \
 	for (cede_handler_t cede__handler CEDE__CLEANUP(cede__handler_cleanup) = { 0 }; \
 		cede__handler_turn(&cede__handler, (code));)
 

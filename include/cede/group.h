@@ -42,8 +42,7 @@ typedef struct cede_group {
 } cede_group_t;
 
 /** Declares a group that is left with the block, by return, goto or break too. Suspends there. */
-#define CEDE_GROUP(name) \
-	cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = { 0 }
+#define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = { 0 }
 
 /** How a task is spawned. All zero is the default. */
 typedef struct cede_spawn_options {
@@ -74,8 +73,7 @@ CEDE_API int cede_spawn_with(cede_group_t *group, cede_fn *fn, void *arg,
 CEDE_API int cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg,
 	const cede_spawn_options_t *options, cede_task_t **ret_task, const char *site);
 
-#define cede_spawn(group, fn, arg) \
-	cede_spawn_at((group), (fn), (arg), NULL, NULL, CEDE_SITE(#fn))
+#define cede_spawn(group, fn, arg) cede_spawn_at((group), (fn), (arg), NULL, NULL, CEDE_SITE(#fn))
 #define cede_spawn_with(group, fn, arg, options, ret_task) \
 	cede_spawn_at((group), (fn), (arg), (options), (ret_task), CEDE_SITE(#fn))
 

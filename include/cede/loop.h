@@ -36,8 +36,7 @@ typedef void cede_done_fn(int result, void *data);
  * @param done  called with the task's result; may be NULL
  * @return 0, CEDE_EINVAL, CEDE_ENOMEM, CEDE_ESHUTDOWN (the loop is being detached)
  */
-CEDE_API int cede_start(cede_loop_t *loop, cede_fn *fn, void *arg, cede_done_fn *done,
-	void *data);
+CEDE_API int cede_start(cede_loop_t *loop, cede_fn *fn, void *arg, cede_done_fn *done, void *data);
 CEDE_API int cede_start_at(cede_loop_t *loop, cede_fn *fn, void *arg, cede_done_fn *done,
 	void *data, const char *site);
 
@@ -54,7 +53,7 @@ CEDE_API uint64_t cede_loop_now(const cede_loop_t *loop);
 struct cede__timer {
 	void (*fire)(struct cede__timer *timer);
 	struct cede_loop *loop;
-	uint32_t index; /* in the heap, from 1; 0: idle */
+	uint32_t index;   /* in the heap, from 1; 0: idle */
 	uint32_t is_weak; /* does not keep the loop alive */
 };
 

@@ -56,7 +56,7 @@ CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
 #define CEDE__JOIN(a, b)  CEDE__JOIN_(a, b)
 
 /* The block runs once; its variable leaves the scope, however the block is left. */
-#define CEDE__SCOPE(name, is_shield, timeout_ms)                  \
+#define CEDE__SCOPE(name, is_shield, timeout_ms) \
 	for (cede_scope_t name CEDE__CLEANUP(cede__scope_cleanup) = { 0 }; \
 		cede__scope_turn(&name, (is_shield), (timeout_ms));)
 
@@ -65,8 +65,7 @@ CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
  * heap cannot grow, it aborts with a sentence: a block that nobody bounds must
  * not run.
  */
-#define CEDE_TIMEOUT(timeout_ms) \
-	CEDE__SCOPE(CEDE__JOIN(cede__scope_, __LINE__), 0, timeout_ms)
+#define CEDE_TIMEOUT(timeout_ms) CEDE__SCOPE(CEDE__JOIN(cede__scope_, __LINE__), 0, timeout_ms)
 
 /** A block whose awaits work while the task is being closed, for at most so many milliseconds. */
 #define CEDE_SHIELD(timeout_ms) CEDE__SCOPE(CEDE__JOIN(cede__scope_, __LINE__), 1, timeout_ms)

@@ -18,9 +18,9 @@ typedef struct cede_listener cede_listener_t;
 
 /** How to listen. All zero is the default. */
 typedef struct cede_listen_options {
-	int backlog;        /**< connections that wait for an accept; 0: 511 */
-	int share_port;     /**< let other sockets of this user listen on it too (SO_REUSEPORT) */
-	int delay;          /**< leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
+	int backlog;    /**< connections that wait for an accept; 0: 511 */
+	int share_port; /**< let other sockets of this user listen on it too (SO_REUSEPORT) */
+	int delay;      /**< leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
 } cede_listen_options_t;
 
 /**

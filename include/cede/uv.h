@@ -29,8 +29,7 @@ typedef struct cede_loop_options {
  *
  * The loop's thread.
  */
-CEDE_API int cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv,
-	const cede_loop_options_t *options);
+CEDE_API int cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *options);
 
 /**
  * Cancels all tasks, runs the loop until they have ended and libuv has let go of

@@ -138,8 +138,8 @@ Test(stack, refuses_sizes_out_of_range)
 
 	cr_assert_eq(cede__stack_acquire(pool, 1, &stack), CEDE_EINVAL);
 	cr_assert_eq(cede__stack_acquire(pool, CEDE__STACK_SIZE_MIN - 1, &stack), CEDE_EINVAL);
-	cr_assert_eq(
-		cede__stack_acquire(pool, (size_t)CEDE__STACK_SIZE_MAX + 1, &stack), CEDE_EINVAL);
+	cr_assert_eq(cede__stack_acquire(pool, (size_t)CEDE__STACK_SIZE_MAX + 1, &stack),
+		CEDE_EINVAL);
 	cr_assert_eq(cede__stack_acquire(pool, SIZE_MAX, &stack), CEDE_EINVAL);
 	cr_assert_null(stack);
 	destroy_and_expect_nothing_left();
@@ -360,8 +360,8 @@ Test(stack, looking_at_the_high_water_makes_nothing_resident)
 
 	cr_assert_eq(cede__stack_high_water(stack), 0);
 	if (!HAS_SHADOW)
-		cr_assert_leq(
-			resident_bytes(), before + (4 << 20)); /* the kernel counts in batches */
+		cr_assert_leq(resident_bytes(),
+			before + (4 << 20)); /* the kernel counts in batches */
 	cede__stack_release(pool, stack);
 	destroy_and_expect_nothing_left();
 }
@@ -402,8 +402,8 @@ churn(struct cede__stack_pool *own, unsigned seed)
 		size_t *mark;
 
 		if (!stacks[at]) {
-			cr_assert_eq(cede__stack_acquire(
-					     own, sizes[seed >> 30 & 1 ? 0 : at % 3], &stacks[at]),
+			cr_assert_eq(cede__stack_acquire(own, sizes[seed >> 30 & 1 ? 0 : at % 3],
+					     &stacks[at]),
 				0);
 			mark = stacks[at]->low;
 			*mark = (size_t)stacks + at;

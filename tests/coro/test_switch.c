@@ -41,8 +41,8 @@ struct rig {
 static char *
 stack_map(void)
 {
-	void *stack = mmap(
-		NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *stack =
+		mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(stack, MAP_FAILED);
 	return stack;
 }
@@ -125,8 +125,8 @@ Test(switch, values_pass_across)
  */
 typedef int switch_fn(struct cede__context *save, struct cede__context *to, int message);
 
-uint64_t test_switch_keep(
-	struct cede__context *save, struct cede__context *to, uint64_t seed, switch_fn *fn);
+uint64_t test_switch_keep(struct cede__context *save, struct cede__context *to, uint64_t seed,
+	switch_fn *fn);
 
 #if defined(__x86_64__)
 #define HAS_KEEP 1
@@ -221,8 +221,8 @@ keeping_run(void *arg)
 	struct rig *rig = arg;
 
 	for (uint64_t i = 0; i < 100; i++)
-		rig->value |= test_switch_keep(
-			&rig->coroutine, &rig->thread, 0x20000 + i, cede__context_switch);
+		rig->value |= test_switch_keep(&rig->coroutine, &rig->thread, 0x20000 + i,
+			cede__context_switch);
 	rig_end(rig);
 }
 
@@ -451,8 +451,8 @@ Test(switch, contexts_nest)
 
 	memset(&nest, 0, sizeof nest);
 	nest.rig[0].stack = stack_map();
-	cede__context_make(
-		&nest.rig[0].coroutine, nest.rig[0].stack, STACK_SIZE, nesting_run, &level);
+	cede__context_make(&nest.rig[0].coroutine, nest.rig[0].stack, STACK_SIZE, nesting_run,
+		&level);
 	rig_resume(&nest.rig[0]);
 	cr_assert_eq(nest.deepest, DEPTH);
 	cr_assert_eq(nest.rig[0].value, DEPTH);

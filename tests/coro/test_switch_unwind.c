@@ -40,8 +40,8 @@ enum {
 /* Switches with rbx and r12 to r15 set to seed + their DWARF numbers. */
 typedef int switch_fn(struct cede__context *save, struct cede__context *to, int message);
 
-void test_unwind_marked(
-	struct cede__context *save, struct cede__context *to, uint64_t seed, switch_fn *fn);
+void test_unwind_marked(struct cede__context *save, struct cede__context *to, uint64_t seed,
+	switch_fn *fn);
 extern const char test_unwind_marked_return[];
 
 __asm__(".text\n"
@@ -208,8 +208,8 @@ Test(switch_unwind, works_at_every_instruction)
 
 	if (!cede__switch_trampoline)
 		cr_skip("only the assembly promises it\n");
-	void *stack = mmap(
-		NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *stack =
+		mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(stack, MAP_FAILED);
 	cede__context_make(&coroutine, stack, STACK_SIZE, coroutine_run, NULL);
 	handle_traps();

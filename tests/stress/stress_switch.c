@@ -56,8 +56,8 @@ member_run(void *arg)
 	self->ring->left--;
 	self->mark = NULL;
 	/* The last of the ring goes back to the thread, the others on to their neighbours. */
-	cede__context_exit(
-		&self->context, self->ring->left ? &self->next->context : &self->ring->thread, 0);
+	cede__context_exit(&self->context,
+		self->ring->left ? &self->next->context : &self->ring->thread, 0);
 }
 
 static void
@@ -96,8 +96,8 @@ generation(struct ring *ring)
 
 	for (int i = 0; i < RING; i++) {
 		struct member *member = &ring->member[i];
-		cede__context_make(
-			&member->context, member->stack, STACK_SIZE, abandoned_run, member);
+		cede__context_make(&member->context, member->stack, STACK_SIZE, abandoned_run,
+			member);
 		if (i % 2)
 			cede__context_switch(&ring->thread, &member->context, 0);
 		cede__context_destroy(&member->context);
