@@ -28,7 +28,7 @@ int cede__engine_delegate(cede_coro_t *child, void **ret_value);
 int cede__engine_run_child(cede_coro_t *child, int code, void *value, void **ret_value);
 
 /** Takes the running coroutine off its chain, suspended, and gives its awaiter a value. */
-int cede__engine_yield_to_awaiter(cede_coro_t *self, void *value, void **ret_sent);
+CEDE_SUSPENDS int cede__engine_yield_to_awaiter(cede_coro_t *self, void *value, void **ret_sent);
 
 /** Who is driven when `co` is: itself, or whoever awaits it at the top. */
 cede_coro_t *cede__engine_root(const cede_coro_t *co);

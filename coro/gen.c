@@ -11,8 +11,8 @@ struct cede_gen {
 };
 
 int
-cede_gen_create_at(cede_gen_t **ret_gen, cede_fn *fn, void *arg,
-	const cede_coro_options_t *options, const char *site)
+cede_gen_create_at(cede_gen_t **ret_gen, cede_fn *fn, void *arg, const cede_coro_options_t *options,
+	const char *site)
 {
 	cede_coro_t *co;
 	int r;
