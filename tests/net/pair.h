@@ -21,8 +21,10 @@
 #include <criterion/criterion.h>
 
 #include <cede/cede.h>
+#include <cede/uv.h>
 
 #include "net/stream_int.h"
+#include "tests/support/fault.h"
 #include "tests/support/leaks.h"
 #include "tests/support/peer.h"
 
@@ -137,6 +139,95 @@ run_gated_to_its_end(cede_fn *fn, void *arg)
 	r = cede_run(fn, arg);
 	cr_assert(r == 0 || r == CEDE_ECANCELED, "ended with %s", cede_strerror(r));
 	leaks_end();
+}
+
+/** A pair whose loop is the test's own, for calls outside all tasks. */
+struct outside {
+	struct pair pair;
+	cede_loop_t *loop;
+	uv_loop_t uv;
+};
+
+static inline int
+open_outside(void *pair)
+{
+	pair_open(pair);
+	return 0;
+}
+
+static inline void
+count_ended(int result, void *count)
+{
+	cr_assert_eq(result, 0);
+	++*(int *)count;
+}
+
+static inline void
+outside_open(struct outside *o)
+{
+	int ended = 0;
+
+	cr_assert_eq(uv_loop_init(&o->uv), 0);
+	cr_assert_eq(cede_attach(&o->loop, &o->uv, NULL), 0);
+	cr_assert_eq(cede_start(o->loop, open_outside, &o->pair, count_ended, &ended), 0);
+	while (!ended)
+		uv_run(&o->uv, UV_RUN_ONCE);
+}
+
+/** The stream and the listener are left to cede_detach(). */
+static inline void
+outside_close(struct outside *o)
+{
+	cr_assert_eq(cede_detach(o->loop), 0);
+	cr_assert_eq(uv_loop_close(&o->uv), 0);
+	peer_close(o->pair.peer);
+}
+
+/** What fails under want of memory: 0, or the code it got. */
+typedef int faulty_fn(struct pair *pair);
+
+struct faulty {
+	faulty_fn *fn;
+	unsigned nth;
+	enum fault_mode mode;
+	unsigned failed, requests;
+};
+
+static inline int
+run_faulty(void *arg)
+{
+	struct faulty *f = arg;
+	struct pair p;
+	int r;
+
+	pair_open(&p);
+	fault_arm(f->nth, f->mode);
+	r = f->fn(&p);
+	f->requests = fault_requests();
+	f->failed = fault_disarm();
+	cr_assert(r == 0 || (f->failed > 0 && r == CEDE_ENOMEM), "allocation %u: %s", f->nth,
+		cede_strerror(r));
+	pair_close(&p);
+	return 0;
+}
+
+/**
+ * Runs fn on a fresh pair with its first allocation failing, then its second, …
+ * until a run in which there is none left to fail. Returns how many failed.
+ */
+static inline unsigned
+expect_failures_are_survived(faulty_fn *fn, enum fault_mode mode)
+{
+	struct faulty f = { .fn = fn, .mode = mode };
+
+	leaks_begin();
+	fault_install();
+	do {
+		f.nth++;
+		cr_assert_eq(cede_run(run_faulty, &f), 0);
+		leaks_end();
+	} while (f.failed > 0);
+	return f.nth - 1;
 }
 
 #define TASK_TEST(suite, name)                                          \
