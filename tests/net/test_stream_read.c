@@ -457,8 +457,8 @@ send_in_pieces(void *arg)
 
 PAIR_TEST(stream_read, short_reads_are_byte_exact)
 {
-	struct drip d = { .fd = p->peer, .size = 300000, .piece = 1237 };
-	int tiny = 2048;
+	struct drip d = { .fd = p->peer, .size = 200000, .piece = 1237 };
+	int tiny = 16384;
 	size_t at = 0;
 	ssize_t n;
 	char buffer[777];
