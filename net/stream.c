@@ -217,7 +217,6 @@ watch_idle(cede_stream_t *s)
 	s->active_ms = cede__loop_time(s->loop);
 	if (s->idle_ms == 0 || s->idle.index != 0)
 		return 0;
-	s->unsent = uv_stream_get_write_queue_size(&s->uv.stream);
 	return cede__timer_start(s->loop, &s->idle, s->idle_ms);
 }
 
@@ -427,6 +426,7 @@ wait_written(cede_stream_t *s, const void *rest, size_t size, cede_write_t *op)
 		r = uv_write(&s->request.write, &s->uv.stream, &buffer, 1, written);
 	if (r < 0)
 		return r;
+	s->unsent = uv_stream_get_write_queue_size(&s->uv.stream);
 	cede_future_init(&op->future, cancel_write);
 	op->stream = s;
 	s->writer = op;
