@@ -325,9 +325,9 @@ wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 int
 cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 {
-	int r = check_read(s, size);
+	int r = cede_task_current() ? check_read(s, size) : CEDE_ENOTASK;
 
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
 	if (r == 1)
 		r = s->may_have_data ? receive(s, buffer, size) : CEDE_EAGAIN;
@@ -454,10 +454,9 @@ begin_write(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 int
 cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 {
-	int r = check_write(s, size);
+	int r = cede_task_current() ? check_write(s, size) : CEDE_ENOTASK;
 
-	op->written = 0;
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
 	if (r == 0)
 		r = begin_write(s, data, size, op);
