@@ -96,12 +96,12 @@ end_read(cede_stream_t *s, int result)
 
 /* The write is over; what libuv has not sent by now it never will. */
 static void
-end_write(cede_stream_t *s, int result)
+end_write(cede_stream_t *s, int result, size_t unsent)
 {
 	cede_write_t *op = s->writer;
 
 	s->writer = NULL;
-	op->written = op->size - uv_stream_get_write_queue_size(&s->uv.stream);
+	op->written = op->size - unsent;
 	cede_future_resolve(&op->future, result, NULL);
 }
 
@@ -110,7 +110,7 @@ static void
 break_write(cede_stream_t *s, int result)
 {
 	s->is_broken = 1;
-	end_write(s, result);
+	end_write(s, result, uv_stream_get_write_queue_size(&s->uv.stream));
 	cede__stream_close_handle(s, 1);
 }
 
@@ -136,7 +136,7 @@ cede__stream_close_handle(cede_stream_t *s, int reset)
 		end_read(s, CEDE_ECANCELED);
 	if (s->writer) {
 		s->is_broken = 1;
-		end_write(s, CEDE_ECANCELED);
+		end_write(s, CEDE_ECANCELED, uv_stream_get_write_queue_size(&s->uv.stream));
 	}
 	if (s->connecting)
 		end_connect(s, CEDE_ECANCELED);
@@ -400,6 +400,10 @@ cancel_write(cede_future_t *future)
 	break_write(op->stream, CEDE_ECANCELED);
 }
 
+/*
+ * A write that failed is out of libuv's queue, and its length with it, before we
+ * are told. What was left of its one buffer still stands in the request.
+ */
 static void
 written(uv_write_t *request, int status)
 {
@@ -411,7 +415,7 @@ written(uv_write_t *request, int status)
 	cede__loop_enter(loop);
 	if (status < 0)
 		s->is_broken = 1;
-	end_write(s, status);
+	end_write(s, status, status < 0 ? request->bufsml[0].len : 0);
 	cede__loop_leave(loop); /* may close the stream */
 }
 
@@ -433,15 +437,17 @@ wait_written(cede_stream_t *s, const void *rest, size_t size, cede_write_t *op)
 	return 0;
 }
 
-/* Writes what goes at once. 1: all of it; 0: the rest is under way; or an error. */
+/* Writes what goes at once. 1: all of it; 0: the rest is under way; or an error, and op->written says how much went. */
 static int
 begin_write(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 {
 	ssize_t n = size > 0 ? send_some(s, data, size) : 0;
 	int r;
 
+	op->written = 0;
 	if (cede__unlikely(n < 0))
 		return (int)n;
+	op->written = (size_t)n;
 	if (cede__likely((size_t)n == size))
 		return 1;
 	op->size = size;
@@ -458,12 +464,12 @@ cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *
 
 	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
+	op->written = 0;
 	if (r == 0)
 		r = begin_write(s, data, size, op);
 	if (r == 0)
 		return 0;
 	cede_future_init(&op->future, NULL);
-	op->written = r > 0 ? size : 0;
 	cede_future_resolve(&op->future, r > 0 ? 0 : r, NULL);
 	return 0;
 }
