@@ -266,6 +266,7 @@ readable(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buffer)
 
 	cede__loop_enter(loop);
 	s->may_have_data = 1;
+	s->in_a_row = 0;
 	if (s->reader) {
 		int n = receive(s, s->reader->buffer, s->reader->size);
 
@@ -302,7 +303,14 @@ cancel_read(cede_future_t *future)
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
-/* Nothing there yet: waits for libuv to say otherwise. */
+/* Whose peer has always more to read lets libuv look at the others now and then. */
+static int
+may_receive(cede_stream_t *s)
+{
+	return s->may_have_data && s->in_a_row++ < CEDE__READS_IN_A_ROW;
+}
+
+/* Nothing there yet, or enough for now: waits for libuv to say that there is something. */
 static int
 wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 {
@@ -330,7 +338,7 @@ cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
 	if (r == 1)
-		r = s->may_have_data ? receive(s, buffer, size) : CEDE_EAGAIN;
+		r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
 	if (r == CEDE_EAGAIN)
 		return wait_readable(s, buffer, size, op);
 	cede_future_init(&op->future, NULL);
@@ -350,7 +358,7 @@ cede_read(cede_stream_t *s, void *buffer, size_t size)
 	r = check_read(s, size);
 	if (cede__unlikely(r != 1))
 		return r;
-	r = s->may_have_data ? receive(s, buffer, size) : CEDE_EAGAIN;
+	r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
 	if (r != CEDE_EAGAIN)
 		return r;
 	r = wait_readable(s, buffer, size, &op);
