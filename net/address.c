@@ -67,7 +67,7 @@ cede__address_parse(const char *text, struct sockaddr_storage *ret_address)
 		return CEDE_EINVAL;
 
 	memset(ret_address, 0, sizeof *ret_address);
-	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+	if (*text != '[' && inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
 		v4.sin_port = htons((uint16_t)port);
 		memcpy(ret_address, &v4, sizeof v4);
 		return 0;

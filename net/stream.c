@@ -96,12 +96,12 @@ end_read(cede_stream_t *s, int result)
 
 /* The write is over; what libuv has not sent by now it never will. */
 static void
-end_write(cede_stream_t *s, int result)
+end_write(cede_stream_t *s, int result, size_t unsent)
 {
 	cede_write_t *op = s->writer;
 
 	s->writer = NULL;
-	op->written = op->size - uv_stream_get_write_queue_size(&s->uv.stream);
+	op->written = op->size - unsent;
 	cede_future_resolve(&op->future, result, NULL);
 }
 
@@ -110,7 +110,7 @@ static void
 break_write(cede_stream_t *s, int result)
 {
 	s->is_broken = 1;
-	end_write(s, result);
+	end_write(s, result, uv_stream_get_write_queue_size(&s->uv.stream));
 	cede__stream_close_handle(s, 1);
 }
 
@@ -136,7 +136,7 @@ cede__stream_close_handle(cede_stream_t *s, int reset)
 		end_read(s, CEDE_ECANCELED);
 	if (s->writer) {
 		s->is_broken = 1;
-		end_write(s, CEDE_ECANCELED);
+		end_write(s, CEDE_ECANCELED, uv_stream_get_write_queue_size(&s->uv.stream));
 	}
 	if (s->connecting)
 		end_connect(s, CEDE_ECANCELED);
@@ -217,7 +217,6 @@ watch_idle(cede_stream_t *s)
 	s->active_ms = cede__loop_time(s->loop);
 	if (s->idle_ms == 0 || s->idle.index != 0)
 		return 0;
-	s->unsent = uv_stream_get_write_queue_size(&s->uv.stream);
 	return cede__timer_start(s->loop, &s->idle, s->idle_ms);
 }
 
@@ -267,6 +266,7 @@ readable(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buffer)
 
 	cede__loop_enter(loop);
 	s->may_have_data = 1;
+	s->in_a_row = 0;
 	if (s->reader) {
 		int n = receive(s, s->reader->buffer, s->reader->size);
 
@@ -303,7 +303,14 @@ cancel_read(cede_future_t *future)
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
-/* Nothing there yet: waits for libuv to say otherwise. */
+/* Whose peer has always more to read lets libuv look at the others now and then. */
+static int
+may_receive(cede_stream_t *s)
+{
+	return s->may_have_data && s->in_a_row++ < CEDE__READS_IN_A_ROW;
+}
+
+/* Nothing there yet, or enough for now: waits for libuv to say that there is something. */
 static int
 wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 {
@@ -326,12 +333,12 @@ wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 int
 cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 {
-	int r = check_read(s, size);
+	int r = cede_task_current() ? check_read(s, size) : CEDE_ENOTASK;
 
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
 	if (r == 1)
-		r = s->may_have_data ? receive(s, buffer, size) : CEDE_EAGAIN;
+		r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
 	if (r == CEDE_EAGAIN)
 		return wait_readable(s, buffer, size, op);
 	cede_future_init(&op->future, NULL);
@@ -351,7 +358,7 @@ cede_read(cede_stream_t *s, void *buffer, size_t size)
 	r = check_read(s, size);
 	if (cede__unlikely(r != 1))
 		return r;
-	r = s->may_have_data ? receive(s, buffer, size) : CEDE_EAGAIN;
+	r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
 	if (r != CEDE_EAGAIN)
 		return r;
 	r = wait_readable(s, buffer, size, &op);
@@ -401,6 +408,10 @@ cancel_write(cede_future_t *future)
 	break_write(op->stream, CEDE_ECANCELED);
 }
 
+/*
+ * A write that failed is out of libuv's queue, and its length with it, before we
+ * are told. What was left of its one buffer still stands in the request.
+ */
 static void
 written(uv_write_t *request, int status)
 {
@@ -412,7 +423,7 @@ written(uv_write_t *request, int status)
 	cede__loop_enter(loop);
 	if (status < 0)
 		s->is_broken = 1;
-	end_write(s, status);
+	end_write(s, status, status < 0 ? request->bufsml[0].len : 0);
 	cede__loop_leave(loop); /* may close the stream */
 }
 
@@ -427,21 +438,24 @@ wait_written(cede_stream_t *s, const void *rest, size_t size, cede_write_t *op)
 		r = uv_write(&s->request.write, &s->uv.stream, &buffer, 1, written);
 	if (r < 0)
 		return r;
+	s->unsent = uv_stream_get_write_queue_size(&s->uv.stream);
 	cede_future_init(&op->future, cancel_write);
 	op->stream = s;
 	s->writer = op;
 	return 0;
 }
 
-/* Writes what goes at once. 1: all of it; 0: the rest is under way; or an error. */
+/* Writes what goes at once. 1: all of it; 0: the rest is under way; or an error, and op->written says how much went. */
 static int
 begin_write(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 {
 	ssize_t n = size > 0 ? send_some(s, data, size) : 0;
 	int r;
 
+	op->written = 0;
 	if (cede__unlikely(n < 0))
 		return (int)n;
+	op->written = (size_t)n;
 	if (cede__likely((size_t)n == size))
 		return 1;
 	op->size = size;
@@ -454,17 +468,16 @@ begin_write(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 int
 cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 {
-	int r = check_write(s, size);
+	int r = cede_task_current() ? check_write(s, size) : CEDE_ENOTASK;
 
-	op->written = 0;
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
 		return r;
+	op->written = 0;
 	if (r == 0)
 		r = begin_write(s, data, size, op);
 	if (r == 0)
 		return 0;
 	cede_future_init(&op->future, NULL);
-	op->written = r > 0 ? size : 0;
 	cede_future_resolve(&op->future, r > 0 ? 0 : r, NULL);
 	return 0;
 }

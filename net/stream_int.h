@@ -19,6 +19,8 @@
  *   or NULL; after the handle was closed all are NULL.
  * - `may_have_data` is 0 only after a recv() that drained the socket and while
  *   libuv has not reported more: it decides who comes first, recv() or waiting.
+ * - A read waits all the same after so many that did not: libuv reports what is
+ *   still there in its next turn, and whoever else has something gets to it.
  */
 #ifndef CEDE_NET_STREAM_INT_H
 #define CEDE_NET_STREAM_INT_H
@@ -29,6 +31,9 @@
 #include <cede/tcp.h>
 
 #include "loop/loop_int.h"
+
+/* Reads of one stream, before libuv gets its turn. */
+#define CEDE__READS_IN_A_ROW 64
 
 struct cede_stream {
 	union {
@@ -47,6 +52,7 @@ struct cede_stream {
 	uint8_t is_idle_out; /* the idle limit has passed */
 	uint8_t is_closed;   /* libuv's handle is closed or closing */
 	uint8_t is_released; /* cede_close() was called */
+	uint8_t in_a_row;    /* reads that did not wait, since libuv reported last */
 
 	/* Only while somebody waits. */
 	cede_read_t *reader;

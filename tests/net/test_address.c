@@ -1,0 +1,132 @@
+/* net/address.c: addresses as texts. */
+#include "net/address.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include <cede/base.h>
+
+#include "tests/support/leaks.h"
+
+TestSuite(address, .timeout = 10);
+
+static void
+expect_round_trip(const char *text, const char *expected)
+{
+	struct sockaddr_storage address;
+	char buffer[56];
+
+	cr_assert_eq(cede__address_parse(text, &address), 0, "%s", text);
+	cr_assert_eq(cede__address_format(&address, buffer, sizeof buffer), 0, "%s", text);
+	cr_assert_str_eq(buffer, expected);
+}
+
+Test(address, reads_and_writes_the_forms_of_the_header)
+{
+	leaks_begin();
+	expect_round_trip("127.0.0.1:7000", "127.0.0.1:7000");
+	expect_round_trip("0.0.0.0:0", "0.0.0.0:0");
+	expect_round_trip("255.255.255.255:65535", "255.255.255.255:65535");
+	expect_round_trip("[::1]:7000", "[::1]:7000");
+	expect_round_trip("[::]:1", "[::]:1");
+	expect_round_trip("[2001:DB8::1]:80", "[2001:db8::1]:80");
+	expect_round_trip("[::ffff:1.2.3.4]:80", "[::ffff:1.2.3.4]:80");
+	expect_round_trip(":7000", "[::]:7000");
+	expect_round_trip("127.0.0.1:00080", "127.0.0.1:80");
+	leaks_end();
+}
+
+Test(address, refuses_everything_else)
+{
+	static const char *const wrong[] = {
+		"", ":", "7000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:99999999999999",
+		"127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1", "127.0.0.1:1 ", "127.0.0.1:0x10",
+		"127.0.0.1:http", "127.1:80", "127.0.0.256:80", " 127.0.0.1:80", "localhost:80",
+		"::1:7000", "::1", "[::1]", "[::1]7000", "[::1:7000", "::1]:7000", "[]:7000", "[:7000",
+		"[::1]]:7000", "[[::1]]:7000", "[127.0.0.1]:7000", "[1:2:3]:80", "[::1%lo]:80",
+		"[::1]x:80", "\n:80",
+		"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff]:80",
+	};
+	struct sockaddr_storage address;
+
+	leaks_begin();
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		cr_expect_eq(cede__address_parse(wrong[i], &address), CEDE_EINVAL, "'%s'", wrong[i]);
+	cr_assert_eq(cede__address_parse(NULL, &address), CEDE_EINVAL);
+	leaks_end();
+}
+
+Test(address, a_host_of_any_length_is_refused_without_overrun)
+{
+	struct sockaddr_storage address;
+	char text[300];
+
+	leaks_begin();
+	for (size_t n = 1; n < sizeof text - 5; n++) {
+		memset(text, '1', n);
+		memcpy(text + n, ":80", 4);
+		cr_assert_eq(cede__address_parse(text, &address), CEDE_EINVAL, "%zu", n);
+	}
+	leaks_end();
+}
+
+Test(address, writes_only_into_the_space_there_is)
+{
+	struct sockaddr_storage address;
+	char buffer[56];
+
+	leaks_begin();
+	cr_assert_eq(cede__address_parse("127.0.0.1:7000", &address), 0);
+	for (size_t size = 0; size < sizeof "127.0.0.1:7000"; size++) {
+		memset(buffer, 'x', sizeof buffer);
+		cr_assert_eq(cede__address_format(&address, buffer, size), CEDE_ENOBUFS);
+		cr_assert_eq(buffer[size], 'x');
+	}
+	cr_assert_eq(cede__address_format(&address, buffer, sizeof "127.0.0.1:7000"), 0);
+	leaks_end();
+}
+
+Test(address, fifty_six_bytes_are_enough_for_any)
+{
+	static const char longest[] = "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535";
+	static const char mapped[] = "[::ffff:255.255.255.255]:65535";
+
+	leaks_begin();
+	cr_assert_leq(sizeof longest, 56);
+	expect_round_trip(longest, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	expect_round_trip(mapped, mapped);
+	leaks_end();
+}
+
+Test(address, the_length_is_the_familys)
+{
+	struct sockaddr_storage address;
+
+	leaks_begin();
+	cr_assert_eq(cede__address_parse("1.2.3.4:5", &address), 0);
+	cr_assert_eq(cede__address_length(&address), sizeof(struct sockaddr_in));
+	cr_assert_eq(cede__address_parse("[::2]:5", &address), 0);
+	cr_assert_eq(cede__address_length(&address), sizeof(struct sockaddr_in6));
+	leaks_end();
+}
+
+Test(address, of_a_descriptor_passes_on_what_the_system_says)
+{
+	char buffer[56];
+	int fds[2];
+
+	leaks_begin();
+	cr_assert_eq(cede__address_of_fd(-1, getsockname, buffer, sizeof buffer), CEDE_EBADF);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	cr_assert_eq(cede__address_of_fd(fds[0], getsockname, buffer, sizeof buffer), CEDE_ENOTSUP);
+	close(fds[0]);
+	close(fds[1]);
+	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(cede__address_of_fd(fds[0], getpeername, buffer, sizeof buffer), CEDE_ENOTCONN);
+	close(fds[0]);
+	leaks_end();
+}
