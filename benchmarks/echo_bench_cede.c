@@ -1,7 +1,7 @@
 /*
  * The echo server of bench_tcp_echo that is measured: cede as a user writes it,
- * the whole of it, with the buffer on the coroutine's stack unless --buffer asks
- * for another size. Prints `listening ADDRESS:PORT` as the baselines do and ends
+ * the whole of it, with lent buffers unless --buffer asks for one of each
+ * connection's own, of that size. Prints `listening ADDRESS:PORT` as the baselines do and ends
  * on SIGTERM and SIGINT.
  */
 #include <signal.h>
@@ -14,11 +14,9 @@
 #include <cede/stream.h>
 #include <cede/tcp.h>
 
-#define BUFFER_DEFAULT ((size_t)16 * 1024)
-
 struct options {
 	const char *address;
-	size_t buffer_size; /* 0: on the stack */
+	size_t buffer_size; /* 0: lent */
 };
 
 static struct options options;
@@ -37,9 +35,14 @@ echo_with(cede_stream_t *stream, void *buffer, size_t size)
 static int
 echo(void *arg)
 {
-	char buffer[BUFFER_DEFAULT];
+	cede_stream_t *stream = arg;
+	const void *data;
+	ssize_t n;
 
-	return echo_with(arg, buffer, sizeof buffer);
+	while ((n = cede_read_lend(stream, &data)) > 0)
+		if ((n = cede_write(stream, data, (size_t)n)) < 0)
+			break;
+	return (int)n;
 }
 
 static int

@@ -103,6 +103,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	if (!loop)
 		return CEDE_ENOMEM;
 	loop->uv = uv;
+	loop->now_ms = uv_now(uv);
 	cede__list_init(&loop->tasks);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
@@ -174,6 +175,7 @@ cede_detach(cede_loop_t *loop)
 
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
+	cede__buffers_deinit(&loop->buffers);
 	cede__free(loop);
 	return 0;
 }
@@ -216,7 +218,7 @@ cede_loop_current(void)
 uint64_t
 cede_loop_now(const cede_loop_t *loop)
 {
-	return cede__loop_time(loop);
+	return uv_now(loop->uv);
 }
 
 /* ---- running ---- */

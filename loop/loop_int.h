@@ -26,6 +26,7 @@
 
 #include "coro/check.h"
 #include "coro/list.h"
+#include "loop/buffers.h"
 #include "loop/timers.h"
 
 /* Resumes of one drain, before libuv gets its turn. */
@@ -38,7 +39,9 @@ struct cede_loop {
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
 	int is_detaching;
+	uint64_t now_ms; /* what cede__loop_time() says */
 	struct cede__timers timers;
+	struct cede__buffers buffers;
 	uv_idle_t idle;
 	unsigned open;
 	struct cede__list tasks;     /* cede_task::link: all that have not ended */
@@ -56,11 +59,27 @@ struct cede__resource {
 	void (*close)(struct cede__resource *resource);
 };
 
+/** The one place where time is read: milliseconds, as of this turn of the loop. */
+static inline uint64_t
+cede__loop_time(const cede_loop_t *loop)
+{
+	return loop->now_ms;
+}
+
+/** Time as of now, for deadlines: a task may have been computing for long. */
+static inline uint64_t
+cede__loop_update_time(cede_loop_t *loop)
+{
+	uv_update_time(loop->uv);
+	return loop->now_ms = uv_now(loop->uv);
+}
+
 /** Every callback that libuv makes into the library is between these two. */
 static inline void
 cede__loop_enter(cede_loop_t *loop)
 {
-	loop->depth++;
+	if (loop->depth++ == 0)
+		loop->now_ms = uv_now(loop->uv);
 }
 
 /** Runs what has become ready, if this was the outermost. */
@@ -68,13 +87,6 @@ void cede__loop_leave(cede_loop_t *loop);
 
 /** Puts a task at the end of the ready queue. It must not be in it. */
 void cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task);
-
-/** The one place where time is read: milliseconds, as of this turn of the loop. */
-static inline uint64_t
-cede__loop_time(const cede_loop_t *loop)
-{
-	return uv_now(loop->uv);
-}
 
 /** Counts a libuv handle that was opened; its close callback calls cede__loop_closed(). */
 static inline void

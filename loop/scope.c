@@ -38,7 +38,7 @@ enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 	if (timeout_ms == 0) {
 		scope->has_expired = 1;
 	} else {
-		uv_update_time(task->loop->uv);
+		cede__loop_update_time(task->loop);
 		r = cede__timer_start(task->loop, &scope->timer, timeout_ms);
 		if (r < 0)
 			return r;
@@ -91,7 +91,7 @@ cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms)
 	if (scope->has_expired)
 		return CEDE_EALREADY;
 	cede__timer_stop(&scope->timer);
-	uv_update_time(scope->task->loop->uv);
+	cede__loop_update_time(scope->task->loop);
 	return cede__timer_start(scope->task->loop, &scope->timer, timeout_ms);
 }
 

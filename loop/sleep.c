@@ -28,7 +28,7 @@ cede_sleep_start(uint64_t delay_ms, cede_sleep_t *op)
 		return CEDE_ENOTASK;
 	cede_future_init(&op->future, cancel);
 	op->timer = (struct cede__timer){ .fire = wake };
-	uv_update_time(task->loop->uv);
+	cede__loop_update_time(task->loop);
 	return cede__timer_start(task->loop, &op->timer, delay_ms);
 }
 

@@ -88,7 +88,7 @@ arm(cede_loop_t *loop)
 
 	if (t->count == 0 || t->armed_ms <= (due = due_of(&t->entries[1])))
 		return;
-	now = cede__loop_time(loop);
+	now = uv_now(loop->uv); /* what libuv adds to */
 	uv_timer_start(&t->uv, fire_due, due > now ? due - now : 0, 0);
 	t->armed_ms = due;
 }
@@ -115,10 +115,11 @@ fire_due(uv_timer_t *uv)
 {
 	cede_loop_t *loop = uv->data;
 	struct cede__timers *t = &loop->timers;
-	uint64_t now = cede__loop_time(loop);
+	uint64_t now;
 
 	t->armed_ms = UINT64_MAX;
 	cede__loop_enter(loop);
+	now = cede__loop_time(loop);
 	while (t->count > 0 && due_of(&t->entries[1]) <= now) {
 		struct cede__timer *timer = t->entries[1].timer;
 

@@ -85,13 +85,19 @@ handle_closed(uv_handle_t *handle)
 
 /* ---- what waits ---- */
 
+static void *
+data_lent(const cede_stream_t *s)
+{
+	return s->lent ? s->lent->data : NULL;
+}
+
 static void
 end_read(cede_stream_t *s, int result)
 {
 	cede_read_t *op = s->reader;
 
 	s->reader = NULL;
-	cede_future_resolve(&op->future, result, NULL);
+	cede_future_resolve(&op->future, result, op->buffer ? NULL : data_lent(s));
 }
 
 /* The write is over; what libuv has not sent by now it never will. */
@@ -154,6 +160,7 @@ release(cede_stream_t *s, int reset)
 		return;
 	cede__check(!s->is_released, "a stream was closed twice");
 	s->is_released = 1;
+	cede_read_return(s);
 	cede__stream_close_handle(s, reset);
 	cede__stream_unref(s);
 }
@@ -251,6 +258,28 @@ receive(cede_stream_t *s, void *buffer, size_t size)
 	return (int)n;
 }
 
+/*
+ * receive() into a buffer that is lent for it. A stream that fills one is lent a
+ * large one next, until that is too large.
+ */
+static int
+receive_lent(cede_stream_t *s)
+{
+	struct cede__buffer *buffer = cede__buffer_take(&s->loop->buffers, s->lends_large);
+	int n;
+
+	if (!buffer)
+		return CEDE_ENOMEM;
+	n = receive(s, buffer->data, buffer->size);
+	if (n <= 0) {
+		cede__buffer_give(&s->loop->buffers, buffer);
+		return n;
+	}
+	s->lends_large = (size_t)n >= CEDE__BUFFER_SIZE;
+	s->lent = buffer;
+	return n;
+}
+
 static void
 offer_no_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
@@ -268,7 +297,8 @@ readable(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buffer)
 	s->may_have_data = 1;
 	s->in_a_row = 0;
 	if (s->reader) {
-		int n = receive(s, s->reader->buffer, s->reader->size);
+		cede_read_t *op = s->reader;
+		int n = op->buffer ? receive(s, op->buffer, op->size) : receive_lent(s);
 
 		if (n != CEDE_EAGAIN)
 			end_read(s, n);
@@ -363,6 +393,54 @@ cede_read(cede_stream_t *s, void *buffer, size_t size)
 		return r;
 	r = wait_readable(s, buffer, size, &op);
 	return cede__unlikely(r < 0) ? r : cede_await(&op.future);
+}
+
+void
+cede_read_return(cede_stream_t *s)
+{
+	cede__buffer_give(&s->loop->buffers, s->lent);
+	s->lent = NULL;
+}
+
+int
+cede_read_lend_start(cede_stream_t *s, cede_read_t *op)
+{
+	int r = cede_task_current() ? check_read(s, 1) : CEDE_ENOTASK;
+
+	if (r == CEDE_EBUSY || r == CEDE_ENOTASK)
+		return r;
+	cede_read_return(s);
+	if (r == 1)
+		r = may_receive(s) ? receive_lent(s) : CEDE_EAGAIN;
+	if (r == CEDE_EAGAIN)
+		return wait_readable(s, NULL, 0, op);
+	cede_future_init(&op->future, NULL);
+	cede_future_resolve(&op->future, r, data_lent(s));
+	return 0;
+}
+
+ssize_t
+cede_read_lend(cede_stream_t *s, const void **ret_data)
+{
+	cede_loop_t *loop;
+	cede_read_t op;
+	int r = cede__await_admit(&loop);
+
+	if (cede__unlikely(r < 0))
+		return r;
+	r = check_read(s, 1);
+	if (cede__unlikely(r != 1))
+		return r;
+	cede_read_return(s);
+	r = may_receive(s) ? receive_lent(s) : CEDE_EAGAIN;
+	if (r == CEDE_EAGAIN) {
+		r = wait_readable(s, NULL, 0, &op);
+		if (cede__likely(r == 0))
+			r = cede_await(&op.future);
+	}
+	if (cede__likely(r > 0))
+		*ret_data = data_lent(s);
+	return r;
 }
 
 /* ---- writing ---- */

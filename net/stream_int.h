@@ -54,6 +54,10 @@ struct cede_stream {
 	uint8_t is_released; /* cede_close() was called */
 	uint8_t in_a_row;    /* reads that did not wait, since libuv reported last */
 
+	uint8_t lends_large; /* the next buffer lent is a large one */
+
+	struct cede__buffer *lent; /* by cede_read_lend(), until it is given back */
+
 	/* Only while somebody waits. */
 	cede_read_t *reader;
 	cede_write_t *writer;

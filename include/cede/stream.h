@@ -59,6 +59,29 @@ CEDE_API CEDE_SUSPENDS ssize_t cede_read(cede_stream_t *stream, void *buffer, si
 CEDE_API int cede_read_start(cede_stream_t *stream, void *buffer, size_t size, cede_read_t *op);
 
 /**
+ * cede_read() into a buffer of the library's, which is lent: what a server with
+ * many connections uses. The buffer is as large as what comes makes worth while,
+ * it is warm from the last connection that had it, and one that waits has none.
+ *
+ *     while ((n = cede_read_lend(s, &data)) > 0)
+ *             if ((n = cede_write(s, data, (size_t)n)) < 0)
+ *                     break;
+ *
+ * @param ret_data  the bytes; valid until the next read of any kind that lends
+ *                  from this stream, cede_read_return(), or its close
+ * @return as cede_read(); CEDE_ENOMEM
+ *
+ * Suspends, cancels: as cede_read().
+ */
+CEDE_API CEDE_SUSPENDS ssize_t cede_read_lend(cede_stream_t *stream, const void **ret_data);
+
+/** Starts a lending read; its future's value is the data. 0, CEDE_EBUSY, CEDE_ENOTASK. */
+CEDE_API int cede_read_lend_start(cede_stream_t *stream, cede_read_t *op);
+
+/** Gives the lent buffer back early: before a long wait for something else. */
+CEDE_API void cede_read_return(cede_stream_t *stream);
+
+/**
  * Writes all of it.
  *
  * @param size  0 to SSIZE_MAX; 0 writes nothing and succeeds

@@ -230,22 +230,22 @@ expect_failures_are_survived(faulty_fn *fn, enum fault_mode mode)
 	return f.nth - 1;
 }
 
-#define TASK_TEST(suite, name)                                          \
-	static void suite##_##name(void);                               \
-	Test(suite, name)                                               \
-	{                                                               \
-		void (*body)(void) = suite##_##name;                    \
-		run_gated_to_its_end(run_task_body, &body);             \
-	}                                                               \
+#define TASK_TEST(suite, name) \
+	static void suite##_##name(void); \
+	Test(suite, name) \
+	{ \
+		void (*body)(void) = suite##_##name; \
+		run_gated_to_its_end(run_task_body, &body); \
+	} \
 	static void suite##_##name(void)
 
-#define PAIR_TEST(suite, name)                                          \
-	static void suite##_##name(struct pair *p);                     \
-	Test(suite, name)                                               \
-	{                                                               \
-		void (*body)(struct pair *) = suite##_##name;           \
-		run_gated_to_its_end(run_pair_body, &body);             \
-	}                                                               \
+#define PAIR_TEST(suite, name) \
+	static void suite##_##name(struct pair *p); \
+	Test(suite, name) \
+	{ \
+		void (*body)(struct pair *) = suite##_##name; \
+		run_gated_to_its_end(run_pair_body, &body); \
+	} \
 	static void suite##_##name(struct pair *p)
 
 #endif

@@ -43,19 +43,46 @@ Test(address, reads_and_writes_the_forms_of_the_header)
 Test(address, refuses_everything_else)
 {
 	static const char *const wrong[] = {
-		"", ":", "7000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:99999999999999",
-		"127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1", "127.0.0.1:1 ", "127.0.0.1:0x10",
-		"127.0.0.1:http", "127.1:80", "127.0.0.256:80", " 127.0.0.1:80", "localhost:80",
-		"::1:7000", "::1", "[::1]", "[::1]7000", "[::1:7000", "::1]:7000", "[]:7000", "[:7000",
-		"[::1]]:7000", "[[::1]]:7000", "[127.0.0.1]:7000", "[1:2:3]:80", "[::1%lo]:80",
-		"[::1]x:80", "\n:80",
+		"",
+		":",
+		"7000",
+		"127.0.0.1",
+		"127.0.0.1:",
+		"127.0.0.1:65536",
+		"127.0.0.1:99999999999999",
+		"127.0.0.1:-1",
+		"127.0.0.1:+1",
+		"127.0.0.1: 1",
+		"127.0.0.1:1 ",
+		"127.0.0.1:0x10",
+		"127.0.0.1:http",
+		"127.1:80",
+		"127.0.0.256:80",
+		" 127.0.0.1:80",
+		"localhost:80",
+		"::1:7000",
+		"::1",
+		"[::1]",
+		"[::1]7000",
+		"[::1:7000",
+		"::1]:7000",
+		"[]:7000",
+		"[:7000",
+		"[::1]]:7000",
+		"[[::1]]:7000",
+		"[127.0.0.1]:7000",
+		"[1:2:3]:80",
+		"[::1%lo]:80",
+		"[::1]x:80",
+		"\n:80",
 		"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff]:80",
 	};
 	struct sockaddr_storage address;
 
 	leaks_begin();
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-		cr_expect_eq(cede__address_parse(wrong[i], &address), CEDE_EINVAL, "'%s'", wrong[i]);
+		cr_expect_eq(cede__address_parse(wrong[i], &address), CEDE_EINVAL, "'%s'",
+			wrong[i]);
 	cr_assert_eq(cede__address_parse(NULL, &address), CEDE_EINVAL);
 	leaks_end();
 }
@@ -126,7 +153,8 @@ Test(address, of_a_descriptor_passes_on_what_the_system_says)
 	close(fds[0]);
 	close(fds[1]);
 	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	cr_assert_eq(cede__address_of_fd(fds[0], getpeername, buffer, sizeof buffer), CEDE_ENOTCONN);
+	cr_assert_eq(cede__address_of_fd(fds[0], getpeername, buffer, sizeof buffer),
+		CEDE_ENOTCONN);
 	close(fds[0]);
 	leaks_end();
 }

@@ -11,15 +11,15 @@
 TestSuite(stream_idle, .timeout = 30);
 
 /* Criterion's own messages need a clock that goes: it is put back before the test returns. */
-#define IDLE_TEST(name)                                         \
-	static void idle_##name(struct pair *p);                \
-	Test(stream_idle, name)                                 \
-	{                                                       \
-		void (*body)(struct pair *) = idle_##name;      \
-		clock_start();                                  \
-		run_gated(run_pair_body, &body);                \
-		clock_is_virtual = 0;                           \
-	}                                                       \
+#define IDLE_TEST(name) \
+	static void idle_##name(struct pair *p); \
+	Test(stream_idle, name) \
+	{ \
+		void (*body)(struct pair *) = idle_##name; \
+		clock_start(); \
+		run_gated(run_pair_body, &body); \
+		clock_is_virtual = 0; \
+	} \
 	static void idle_##name(struct pair *p)
 
 #define LIMIT 60000
@@ -147,7 +147,8 @@ IDLE_TEST(a_write_to_a_peer_that_takes_nothing_is_ended_at_the_limit)
 	cr_assert_eq(w.result, CEDE_ETIMEDOUT);
 	cr_assert_gt(w.written, 0);
 	cr_assert_lt(w.written, MUCH);
-	cr_assert_eq(w.ended_ms - before, LIMIT, "it took %lld ms", (long long)(w.ended_ms - before));
+	cr_assert_eq(w.ended_ms - before, LIMIT, "it took %lld ms",
+		(long long)(w.ended_ms - before));
 	cr_assert_eq(cede_write(p->stream, "x", 1), CEDE_ETIMEDOUT);
 	cr_assert_eq(cede_read(p->stream, &byte, 1), CEDE_ETIMEDOUT);
 	free(w.data);
@@ -170,7 +171,8 @@ IDLE_TEST(a_second_write_that_waits_is_ended_at_the_limit_too)
 	before = clock_ms();
 	write_much(&w);
 	cr_assert_eq(w.result, CEDE_ETIMEDOUT);
-	cr_assert_eq(w.ended_ms - before, LIMIT, "it took %lld ms", (long long)(w.ended_ms - before));
+	cr_assert_eq(w.ended_ms - before, LIMIT, "it took %lld ms",
+		(long long)(w.ended_ms - before));
 	cr_assert_eq(cede_group_wait(&g), 0);
 	cr_assert_eq(r.result, CEDE_ETIMEDOUT);
 	cr_assert_eq(r.ended_ms, w.ended_ms);

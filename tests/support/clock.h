@@ -53,8 +53,8 @@ int
 epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
 {
 	const int is_jump = clock_is_virtual && timeout_ms > 0;
-	const int n = (int)syscall(
-		SYS_epoll_pwait, fd, events, max, is_jump ? 0 : timeout_ms, mask, (size_t)8);
+	const int n = (int)syscall(SYS_epoll_pwait, fd, events, max, is_jump ? 0 : timeout_ms, mask,
+		(size_t)8);
 
 	if (n == 0 && is_jump)
 		clock_advance(timeout_ms);

@@ -14,7 +14,7 @@
 void order_record(const char *event);
 
 /** Fails the test with both lists unless exactly these events were recorded; forgets them. */
-#define order_expect(...)                                                   \
+#define order_expect(...) \
 	order_compare(__FILE__, __LINE__, (const char *const[]){ __VA_ARGS__ }, \
 		sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *))
 
