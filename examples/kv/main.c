@@ -3,7 +3,8 @@
  *
  *     main()        options, and what all connections share
  *       server()    the main task: listens, and serves until it is told to stop
- *         sweeper()     a task beside it: removes what has expired
+ *         announcer()   a task beside it, soon over: says how to talk to the server
+ *         sweeper()     another: removes what has expired
  *         connection()  a task for each client: session.c
  *
  * One thread, one loop. A SIGINT or SIGTERM ends server() in an orderly way, and
@@ -73,16 +74,21 @@ sweeper(void *arg)
 	return r; /* CEDE_EXIT: the server ends */
 }
 
-/* Says where the server is and how to talk to it. The first line is for programs too. */
-static void
-announce(const cede_listener_t *listener)
+/*
+ * Says where the server is and how to talk to it. As a task it runs when the
+ * serving first waits: whoever reads this may send a signal at once, and
+ * somebody listens to it. The first line is for programs too.
+ */
+static int
+announcer(void *arg)
 {
 	char address[64];
 	const char *host = address;
 	char *port;
+	int r = cede_listener_address(arg, address, sizeof address);
 
-	if (cede_listener_address(listener, address, sizeof address) < 0)
-		return;
+	if (r < 0)
+		return r;
 	printf("listening on %s\n", address);
 
 	/* "0.0.0.0:6379", "[::1]:6379": the port is behind the last colon. */
@@ -102,6 +108,7 @@ announce(const cede_listener_t *listener)
 	fflush(stdout);
 
 	kv.port = (unsigned)strtoul(port, NULL, 10);
+	return 0;
 }
 
 /* cede_tcp_listen() that says what to do about it; main() prints the sentence. */
@@ -123,13 +130,15 @@ listen_on(const char *address, cede_listener_t **ret_listener)
 	return 0;
 }
 
-/* Serves until a signal comes; the sweeper ends with the block that it was started in. */
+/* Serves until a signal comes; the other tasks end with the block that they were started in. */
 static CEDE_SUSPENDS int
 serve(cede_listener_t *listener, const struct options *options)
 {
 	CEDE_GROUP(background);
 	int r = cede_spawn(&background, sweeper, kv.store);
 
+	if (r == 0)
+		r = cede_spawn(&background, announcer, listener);
 	if (r < 0) {
 		cede_listener_close(listener);
 		return r;
@@ -153,7 +162,6 @@ server(void *arg)
 	if (r < 0)
 		return r;
 	kv.started_ms = cede_loop_now(cede_loop_current());
-	announce(listener);
 	return serve(listener, options);
 }
 

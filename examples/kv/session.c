@@ -65,6 +65,7 @@ fill(struct session *session)
 	struct buffer *in = &session->in;
 	size_t room;
 	ssize_t n;
+	int r;
 
 	buffer_trim(in, KEEP);
 	if (buffer_reserve(in, session->read_size) == NULL) {
@@ -77,8 +78,15 @@ fill(struct session *session)
 	if (n <= 0)
 		return (int)n;
 	in->size += (size_t)n;
-	session->read_size = (size_t)n == room ? KEEP : READ_MIN;
-	return 1;
+	session->read_size = READ_MIN;
+	if ((size_t)n < room)
+		return 1;
+
+	/* There is more. A read that finds something does not wait, so a client that sends
+	 * faster than we answer would keep the others from their turn: now it is theirs. */
+	session->read_size = KEEP;
+	r = cede_sleep(0);
+	return r < 0 ? r : 1;
 }
 
 /* Answers a request, or what should have been one. */
