@@ -206,7 +206,7 @@ class Limits(unittest.TestCase):
   def test_a_reply_over_the_limit_is_an_error(self):
     with Server() as server, server.connect() as client:
       client.ask('SET', 'a', b'x' * BULK_MAX)
-      self.assertEqual(client.ask('MGET', 'a', 'a', 'a'), 'OOM the reply is too large')
+      self.assertEqual(client.ask('MGET', 'a', 'a', 'a'), 'OOM no room for the reply')
       self.assertEqual(client.ask('STRLEN', 'a'), BULK_MAX)
 
   def test_a_request_over_the_limit_is_an_error(self):
@@ -248,6 +248,17 @@ class Life(unittest.TestCase):
       server.tell_to_end()
       with self.assertRaises(ConnectionResetError):
         client.receive_all()
+
+  def test_a_signal_cuts_clients_that_do_not_read(self):
+    with Server('--drain', '50') as server, server.connect() as client:
+      client.ask('SET', 'large', b'x' * MIB)
+      client.send(request('GET', 'large') * 100)
+      client.receive(1000)
+      server.tell_to_end()
+      server.process.wait(20)
+      with self.assertRaises(ConnectionResetError):
+        while client.socket.recv(MIB):
+          pass
 
   def run_kv(self, *args):
     return subprocess.run([KV, *args], text=True, capture_output=True)
