@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "session.h"
@@ -26,7 +27,7 @@
 /* All data; and all buffers: 10,000 clients with small requests fit in. */
 #define DATA_LIMIT_MIB 1024
 #define BUFFERS_LIMIT  (256 * MIB)
-#define MAX_CLIENTS    10000
+#define MAX_CLIENTS    10000 /* what cede_serve() lets in, if there are descriptors for them */
 
 /* The sweeper looks at so many buckets at a time, seldom, or soon when it was worth it. */
 #define SWEEP_BUCKETS 1024
@@ -146,7 +147,6 @@ serve(cede_listener_t *listener, const struct options *options)
 	return cede_serve(listener, connection,
 		&(cede_serve_options_t){
 			.idle_ms = options->idle_ms > 0 ? options->idle_ms : CEDE_UNLIMITED,
-			.max_connections = MAX_CLIENTS,
 			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
 			.drain_ms = options->drain_ms,
 		});
