@@ -29,18 +29,28 @@ echo(void *arg)
 }
 
 static int
+announce(void *arg)
+{
+	char address[64];
+	int r = cede_listener_address(arg, address, sizeof address);
+
+	if (r == 0)
+		printf("listening on %s\n", address);
+	fflush(stdout);
+	return r;
+}
+
+static int
 server(void *arg)
 {
 	const struct options *options = arg;
-	char address[64];
 	cede_listener_t *l;
 	int r = cede_tcp_listen(options->address, NULL, &l);
+	CEDE_GROUP(g);
 
 	if (r < 0)
 		return r;
-	if (cede_listener_address(l, address, sizeof address) == 0)
-		printf("listening on %s\n", address);
-	fflush(stdout);
+	(void)cede_spawn(&g, announce, l); /* runs as soon as the serving waits, signals and all */
 	return cede_serve(l, echo, &options->serve); /* one task a connection; closes it after */
 }
 

@@ -172,5 +172,5 @@ kv_execute(struct kv_client *client, const struct resp_request *request, uint64_
 
 	/* Half a reply would be read as something else: take it back, say why. */
 	buffer_rewind(out, start);
-	reply_error(out, "OOM the reply is too large");
+	reply_error(out, "OOM no room for the reply");
 }

@@ -3,7 +3,8 @@
  *
  *     main()        options, and what all connections share
  *       server()    the main task: listens, and serves until it is told to stop
- *         sweeper()     a task beside it: removes what has expired
+ *         announcer()   a task beside it, soon over: says how to talk to the server
+ *         sweeper()     another: removes what has expired
  *         connection()  a task for each client: session.c
  *
  * One thread, one loop. A SIGINT or SIGTERM ends server() in an orderly way, and
@@ -16,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "session.h"
@@ -25,7 +27,7 @@
 /* All data; and all buffers: 10,000 clients with small requests fit in. */
 #define DATA_LIMIT_MIB 1024
 #define BUFFERS_LIMIT  (256 * MIB)
-#define MAX_CLIENTS    10000
+#define MAX_CLIENTS    10000 /* what cede_serve() lets in, if there are descriptors for them */
 
 /* The sweeper looks at so many buckets at a time, seldom, or soon when it was worth it. */
 #define SWEEP_BUCKETS 1024
@@ -73,16 +75,21 @@ sweeper(void *arg)
 	return r; /* CEDE_EXIT: the server ends */
 }
 
-/* Says where the server is and how to talk to it. The first line is for programs too. */
-static void
-announce(const cede_listener_t *listener)
+/*
+ * Says where the server is and how to talk to it. As a task it runs when the
+ * serving first waits: whoever reads this may send a signal at once, and
+ * somebody listens to it. The first line is for programs too.
+ */
+static int
+announcer(void *arg)
 {
 	char address[64];
 	const char *host = address;
 	char *port;
+	int r = cede_listener_address(arg, address, sizeof address);
 
-	if (cede_listener_address(listener, address, sizeof address) < 0)
-		return;
+	if (r < 0)
+		return r;
 	printf("listening on %s\n", address);
 
 	/* "0.0.0.0:6379", "[::1]:6379": the port is behind the last colon. */
@@ -102,6 +109,7 @@ announce(const cede_listener_t *listener)
 	fflush(stdout);
 
 	kv.port = (unsigned)strtoul(port, NULL, 10);
+	return 0;
 }
 
 /* cede_tcp_listen() that says what to do about it; main() prints the sentence. */
@@ -123,13 +131,15 @@ listen_on(const char *address, cede_listener_t **ret_listener)
 	return 0;
 }
 
-/* Serves until a signal comes; the sweeper ends with the block that it was started in. */
+/* Serves until a signal comes; the other tasks end with the block that they were started in. */
 static CEDE_SUSPENDS int
 serve(cede_listener_t *listener, const struct options *options)
 {
 	CEDE_GROUP(background);
 	int r = cede_spawn(&background, sweeper, kv.store);
 
+	if (r == 0)
+		r = cede_spawn(&background, announcer, listener);
 	if (r < 0) {
 		cede_listener_close(listener);
 		return r;
@@ -137,7 +147,6 @@ serve(cede_listener_t *listener, const struct options *options)
 	return cede_serve(listener, connection,
 		&(cede_serve_options_t){
 			.idle_ms = options->idle_ms > 0 ? options->idle_ms : CEDE_UNLIMITED,
-			.max_connections = MAX_CLIENTS,
 			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
 			.drain_ms = options->drain_ms,
 		});
@@ -153,7 +162,6 @@ server(void *arg)
 	if (r < 0)
 		return r;
 	kv.started_ms = cede_loop_now(cede_loop_current());
-	announce(listener);
 	return serve(listener, options);
 }
 

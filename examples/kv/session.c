@@ -65,6 +65,7 @@ fill(struct session *session)
 	struct buffer *in = &session->in;
 	size_t room;
 	ssize_t n;
+	int r;
 
 	buffer_trim(in, KEEP);
 	if (buffer_reserve(in, session->read_size) == NULL) {
@@ -77,8 +78,15 @@ fill(struct session *session)
 	if (n <= 0)
 		return (int)n;
 	in->size += (size_t)n;
-	session->read_size = (size_t)n == room ? KEEP : READ_MIN;
-	return 1;
+	session->read_size = READ_MIN;
+	if ((size_t)n < room)
+		return 1;
+
+	/* There is more. A read that finds something does not wait, so a client that sends
+	 * faster than we answer would keep the others from their turn: now it is theirs. */
+	session->read_size = KEEP;
+	r = cede_sleep(0);
+	return r < 0 ? r : 1;
 }
 
 /* Answers a request, or what should have been one. */
@@ -137,16 +145,19 @@ say_goodbye(struct session *session)
 {
 	char discarded[4096];
 	size_t total = 0;
+	cede_scope_t scope;
 	ssize_t n = flush(session);
 
-	if (n < 0 || cede_shutdown_write(session->stream) < 0)
+	if (n < 0)
 		return (int)n;
-	CEDE_TIMEOUT(LINGER_MS) {
-		do {
-			n = cede_read(session->stream, discarded, sizeof discarded);
-			total += n > 0 ? (size_t)n : 0;
-		} while (n > 0 && total < LINGER_BYTES);
-	}
+	/* CEDE_TIMEOUT() is shorter, but ends the program when there is no memory. */
+	if (cede_shutdown_write(session->stream) < 0 || cede_scope_enter(&scope, LINGER_MS) < 0)
+		return 0;
+	do {
+		n = cede_read(session->stream, discarded, sizeof discarded);
+		total += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && total < LINGER_BYTES);
+	cede_scope_leave(&scope);
 	return n == CEDE_EXIT ? CEDE_EXIT : 0;
 }
 

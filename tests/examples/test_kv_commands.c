@@ -575,13 +575,13 @@ Test(kv_commands, a_reply_that_does_not_fit_is_an_error_and_not_half_a_reply)
 	expect(line, "+OK\r\n");
 	buffer_deinit(&out);
 	buffer_init(&out, &kv.buffers, 100000);
-	expect_error("MGET a a", "OOM the reply is too large");
+	expect_error("MGET a a", "OOM no room for the reply");
 	cr_expect_eq(strncmp(ask("GET a"), "$60000\r\n", 8), 0);
 
 	/* Nobody would learn the old value: it stays. */
 	buffer_deinit(&out);
 	buffer_init(&out, &kv.buffers, 1000);
-	expect_error("SET a new GET", "OOM the reply is too large");
+	expect_error("SET a new GET", "OOM no room for the reply");
 	expect("STRLEN a", ":60000\r\n");
 	tear_down();
 }
