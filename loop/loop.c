@@ -224,6 +224,7 @@ cede_loop_now(const cede_loop_t *loop)
 /* ---- running ---- */
 
 struct main_task {
+	uv_loop_t *uv;
 	int has_ended;
 	int result;
 };
@@ -235,13 +236,18 @@ main_ended(int result, void *data)
 
 	m->has_ended = 1;
 	m->result = result;
+	uv_stop(m->uv);
 }
 
-/* Runs the main task on a loop of our own. Deadlock: it waits, and nothing is left that could wake it. */
+/*
+ * Runs the main task on a loop of our own, then what else it started. Tasks keep
+ * it going, not handles: what users left open is closed by the detach.
+ * Deadlock: the main task waits, and nothing is left that could wake it.
+ */
 static int
 run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 {
-	struct main_task m = { 0 };
+	struct main_task m = { .uv = uv };
 	cede_loop_t *loop;
 	int r = cede_attach(&loop, uv, NULL);
 
@@ -250,6 +256,8 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 	r = cede_start_at(loop, fn, arg, main_ended, &m, CEDE_SITE("main"));
 	if (r == 0) {
 		uv_run(uv, UV_RUN_DEFAULT);
+		while (m.has_ended && !cede__list_is_empty(&loop->tasks) && uv_run(uv, UV_RUN_ONCE))
+			;
 		r = m.has_ended ? m.result : CEDE_EDEADLK;
 	}
 	cede_detach(loop);

@@ -238,6 +238,8 @@ cede_accept_start(cede_listener_t *l, cede_accept_t *op)
 {
 	int r = CEDE_EAGAIN;
 
+	if (!cede_task_current())
+		return CEDE_ENOTASK;
 	if (l->acceptor)
 		return CEDE_EBUSY;
 	op->listener = l;

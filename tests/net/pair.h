@@ -12,6 +12,7 @@
 #define CEDE_TESTS_NET_PAIR_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
