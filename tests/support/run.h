@@ -33,6 +33,7 @@ run_gated(cede_fn *fn, void *arg)
 	leaks_begin();
 	clock_start();
 	r = cede_run(fn, arg);
+	clock_stop();
 	leaks_end();
 	return r;
 }
