@@ -22,6 +22,31 @@
 
 #include "coro/alloc.h"
 
+/*
+ * What the coroutine of a task runs. It keeps the code that the body returned:
+ * a close succeeds alike when the body let CEDE_EXIT through, which is a
+ * cancelled task, and when it returned 0, which is a result.
+ */
+static int
+run_body(void *arg)
+{
+	cede_task_t *task = arg;
+
+	int r = task->fn(task->arg);
+
+	task->result = r < 0 ? r : 0;
+	return r;
+}
+
+/* The body never ran. */
+static void
+drop_arg(void *arg)
+{
+	cede_task_t *task = arg;
+
+	task->arg_dtor(task->arg);
+}
+
 int
 cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_options_t *options,
 	const char *site, cede_task_t **ret_task)
@@ -44,12 +69,15 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 		.name = o->name ? o->name : site ? site : "?",
 		.site = site,
 		.value_dtor = o->value_dtor,
+		.fn = fn,
+		.arg = arg,
+		.arg_dtor = o->arg_dtor,
 	};
-	r = cede_coro_create_at(&task->co, fn, arg,
+	r = cede_coro_create_at(&task->co, run_body, task,
 		&(cede_coro_options_t){
 			.name = task->name,
 			.stack_size = o->stack_size,
-			.arg_dtor = o->arg_dtor,
+			.arg_dtor = o->arg_dtor ? drop_arg : NULL,
 			.value_dtor = o->value_dtor,
 		},
 		site);
@@ -197,6 +225,15 @@ throw_bad_yield(cede_task_t *task, void **ret_value)
 	return cede_coro_throw(task->co, CEDE_EBADYIELD, ret_value);
 }
 
+/* Closes the coroutine. CEDE_EXIT: the body ended because of that, and with nothing else to say. */
+static int
+close_body(cede_task_t *task, void **ret_value)
+{
+	int r = cede_coro_close(task->co, ret_value);
+
+	return r == 0 && task->co->mode == CEDE__CORO_CLOSED ? task->result : r;
+}
+
 void
 cede__task_step(cede_task_t *task)
 {
@@ -211,7 +248,7 @@ cede__task_step(cede_task_t *task)
 	if (cede__likely(is_woken && (has_started || !task->is_closing)))
 		r = cede_coro_send(task->co, NULL, &value);
 	else if (task->refusal == CEDE_EXIT)
-		r = cede_coro_close(task->co, &value);
+		r = close_body(task, &value);
 	else
 		r = cede_coro_throw(task->co, task->refusal, &value);
 

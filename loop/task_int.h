@@ -37,7 +37,7 @@ struct cede_task {
 	uint8_t is_closing;  /* cancelled */
 	uint8_t is_ignoring; /* suspended for ever: it ignored its end */
 	uint8_t is_done;
-	int result;
+	int result; /* from the end of its body on */
 	uint32_t refs;
 	void *value;
 	cede_dtor_fn *value_dtor;
@@ -45,6 +45,9 @@ struct cede_task {
 	cede_join_t *joins;  /* linked by cede_join::next */
 	struct cede__list link;
 	const char *name, *site;
+	cede_fn *fn;
+	void *arg;
+	cede_dtor_fn *arg_dtor;
 
 	/* How it is told that the task has ended: in a group, or by a callback. */
 	cede_group_t *group;
