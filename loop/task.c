@@ -199,9 +199,13 @@ end_ignoring(cede_task_t *task)
 	cede_loop_t *loop = task->loop;
 
 	fprintf(stderr, "cede: task '%s' ignored %s and is not resumed any more (%s)\n", task->name,
-		task->is_closing ? "GeneratorExit" : "its timeout", cede_task_place(task));
+		task->is_closing ? "GeneratorExit"
+				 : task->refusal < 0 ? "its timeout"
+						     : "that a task may only await",
+		cede_task_place(task));
 	task->is_ignoring = 1;
-	task->scope = NULL;
+	for (; task->scope; task->scope = task->scope->outer)
+		cede__timer_stop(&task->scope->timer);
 	finish(task, CEDE_EIGNORED, NULL);
 	cede__list_append(&loop->ignorers, &task->link);
 }
@@ -218,11 +222,22 @@ cede__task_bury(cede_task_t *task)
 
 /* ---- stepping ---- */
 
-/* The task yielded something that is not an await. T12 */
+/*
+ * The task yielded *value, which is not an await. T12. It is told so, until it
+ * does something else or has been told too often. Returns what comes of it.
+ */
 static int
-throw_bad_yield(cede_task_t *task, void **ret_value)
+throw_bad_yields(cede_task_t *task, void **value)
 {
-	return cede_coro_throw(task->co, CEDE_EBADYIELD, ret_value);
+	int r = 1;
+
+	for (unsigned n = 0; r == 1 && !task->is_waiting && n < CEDE__REFUSALS_MAX; n++) {
+		if (*value && task->value_dtor)
+			task->value_dtor(*value);
+		*value = NULL;
+		r = cede_coro_throw(task->co, CEDE_EBADYIELD, value);
+	}
+	return r;
 }
 
 /* Closes the coroutine. CEDE_EXIT: the body ended because of that, and with nothing else to say. */
@@ -254,18 +269,20 @@ cede__task_step(cede_task_t *task)
 
 	if (cede__likely(task->is_waiting))
 		return;
+	if (r == 1 && !task->is_ignoring)
+		r = throw_bad_yields(task, &value);
+	if (task->is_waiting)
+		return;
 	if (task->is_ignoring) {
 		end_ignoring(task);
 		return;
 	}
-	while (r == 1 && !task->is_waiting)
-		r = throw_bad_yield(task, &value);
-	if (task->is_waiting)
-		return;
 	if (cede__unlikely(task->co->mode == CEDE__CORO_CREATED)) {
 		cede_coro_close(task->co, NULL); /* no stack was to be had: its argument goes */
 	} else if (task->co->mode != CEDE__CORO_CLOSED) {
-		end_ignoring(task); /* it yielded while it was being closed */
+		if (value && task->value_dtor)
+			task->value_dtor(value);
+		end_ignoring(task); /* it yielded while it was being closed, or all the time */
 		return;
 	}
 	if (!has_started && task->is_closing)
@@ -329,6 +346,8 @@ void
 cede__task_reconsider(cede_task_t *task)
 {
 	task->refusal = work_out_refusal(task);
+	if (task->refusal == 0 && !task->is_closing)
+		task->refused = 0; /* it heeded them: the scope that refused is left */
 	if (task->refusal < 0 && task->is_waiting && !task->is_ready)
 		cede__loop_make_ready(task->loop, task);
 }
