@@ -254,13 +254,14 @@ cede__task_step(cede_task_t *task)
 {
 	const int has_started = task->co->mode != CEDE__CORO_CREATED;
 	const int is_woken = task->is_woken;
+	const int is_dropped = !has_started && task->is_closing; /* its body never runs */
 	void *value = NULL;
 	int r;
 
 	if (cede__unlikely(task->is_ignoring || (!is_woken && task->refusal == 0)))
 		return;
 	task->is_woken = 0;
-	if (cede__likely(is_woken && (has_started || !task->is_closing)))
+	if (cede__likely(is_woken && !is_dropped))
 		r = cede_coro_send(task->co, NULL, &value);
 	else if (task->refusal == CEDE_EXIT)
 		r = close_body(task, &value);
@@ -285,7 +286,7 @@ cede__task_step(cede_task_t *task)
 		end_ignoring(task); /* it yielded while it was being closed, or all the time */
 		return;
 	}
-	if (!has_started && task->is_closing)
+	if (is_dropped)
 		r = CEDE_EXIT;
 	end(task, r, value);
 }
