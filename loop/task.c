@@ -157,13 +157,38 @@ cede_task_place(const cede_task_t *task)
 /* ---- the end ---- */
 
 static void
+link_join(cede_task_t *task, cede_join_t *op)
+{
+	cede_join_t *first = task->joins;
+
+	op->task = task;
+	op->next = first ? first : op;
+	op->prev = first ? first->prev : op;
+	op->prev->next = op;
+	op->next->prev = op;
+	if (!first)
+		task->joins = op;
+}
+
+static void
+unlink_join(cede_join_t *op)
+{
+	cede_task_t *task = op->task;
+
+	if (task->joins == op)
+		task->joins = op->next != op ? op->next : NULL;
+	op->prev->next = op->next;
+	op->next->prev = op->prev;
+	op->task = NULL;
+}
+
+static void
 resolve_joins(cede_task_t *task)
 {
 	while (task->joins) {
 		cede_join_t *op = task->joins;
 
-		task->joins = op->next;
-		op->task = NULL;
+		unlink_join(op);
 		cede_future_resolve(&op->future, task->result, task->value);
 	}
 }
@@ -368,22 +393,13 @@ cede_task_cancel(cede_task_t *task)
 static void
 cancel_join(cede_future_t *future)
 {
-	cede_join_t *op = cede__container_of(future, cede_join_t, future);
-
-	for (cede_join_t **p = &op->task->joins; *p; p = &(*p)->next) {
-		if (*p == op) {
-			*p = op->next;
-			break;
-		}
-	}
+	unlink_join(cede__container_of(future, cede_join_t, future));
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
 int
 cede_join_start(cede_task_t *task, cede_join_t *op)
 {
-	cede_join_t **p = &task->joins;
-
 	if (task == cede_task_current())
 		return CEDE_EDEADLK;
 	cede_future_init(&op->future, cancel_join);
@@ -391,11 +407,7 @@ cede_join_start(cede_task_t *task, cede_join_t *op)
 		cede_future_resolve(&op->future, task->result, task->value);
 		return 0;
 	}
-	op->task = task;
-	op->next = NULL;
-	while (*p)
-		p = &(*p)->next;
-	*p = op;
+	link_join(task, op);
 	return 0;
 }
 
