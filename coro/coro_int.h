@@ -126,6 +126,12 @@ cede__coro_current(void)
 int cede__coro_yield_shielded(cede_coro_t *self, void *value);
 
 /**
+ * cede_coro_close() that says so when the body let CEDE_EXIT through, rather than
+ * returned 0.
+ */
+int cede__coro_close_told(cede_coro_t *co, void **ret_value);
+
+/**
  * Ends a suspended coroutine and all it awaits without running another line of
  * them. Their stacks are reused: whatever points into one must be gone.
  */

@@ -718,7 +718,7 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 }
 
 int
-cede__engine_close(cede_coro_t *co, void **ret_value)
+cede__coro_close_told(cede_coro_t *co, void **ret_value)
 {
 	struct cede__thread *th = cede__thread();
 	cede_error_t *error = NULL;
@@ -746,9 +746,16 @@ cede__engine_close(cede_coro_t *co, void **ret_value)
 		}
 	}
 
-	r = throw_at_leaf(th, co, CEDE__TURN_CLOSE, code, error, ret_value);
+	return throw_at_leaf(th, co, CEDE__TURN_CLOSE, code, error, ret_value);
+}
+
+int
+cede__engine_close(cede_coro_t *co, void **ret_value)
+{
+	int r = cede__coro_close_told(co, ret_value);
+
 	if (r != CEDE_EXIT)
 		return r;
-	cede__error_clear(th);
+	cede__error_clear(cede__thread_record);
 	return 0;
 }

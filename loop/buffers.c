@@ -1,29 +1,10 @@
 #include "loop/buffers.h"
 
 #include "coro/alloc.h"
-#include "coro/sanitizer.h"
+#include "coro/poison.h"
 
 /* Kept for the next; what a burst took beyond that goes back to the allocator. */
 #define FREE_MAX 16
-
-/* Whoever reads on after giving a buffer back is told so by ASan. */
-static void
-forbid(struct cede__buffer *buffer)
-{
-#if defined(CEDE__ASAN)
-	__asan_poison_memory_region(buffer->data, buffer->size);
-#endif
-	(void)buffer;
-}
-
-static void
-allow(struct cede__buffer *buffer)
-{
-#if defined(CEDE__ASAN)
-	__asan_unpoison_memory_region(buffer->data, buffer->size);
-#endif
-	(void)buffer;
-}
 
 struct cede__buffer *
 cede__buffer_take(struct cede__buffers *buffers, int is_large)
@@ -33,7 +14,7 @@ cede__buffer_take(struct cede__buffers *buffers, int is_large)
 	if (buffer) {
 		buffers->free[is_large] = buffer->next;
 		buffers->free_count[is_large]--;
-		allow(buffer);
+		cede__unpoison(buffer->data, buffer->size);
 		return buffer;
 	}
 	size_t size = is_large ? CEDE__BUFFER_SIZE_LARGE : CEDE__BUFFER_SIZE;
@@ -55,7 +36,7 @@ cede__buffer_give(struct cede__buffers *buffers, struct cede__buffer *buffer)
 		cede__free(buffer);
 		return;
 	}
-	forbid(buffer);
+	cede__poison(buffer->data, buffer->size); /* whoever reads on is told so */
 	buffer->next = buffers->free[is_large];
 	buffers->free[is_large] = buffer;
 	buffers->free_count[is_large]++;
@@ -69,7 +50,7 @@ cede__buffers_deinit(struct cede__buffers *buffers)
 			struct cede__buffer *buffer = buffers->free[i];
 
 			buffers->free[i] = buffer->next;
-			allow(buffer);
+			cede__unpoison(buffer->data, buffer->size);
 			cede__free(buffer);
 		}
 	}

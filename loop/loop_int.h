@@ -39,7 +39,7 @@ struct cede_loop {
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
 	int is_detaching;
-	uint64_t now_ms; /* what cede__loop_time() says */
+	uint64_t now_ms; /* what cede__loop_time() says inside a callback of ours */
 	struct cede__timers timers;
 	struct cede__buffers buffers;
 	uv_idle_t idle;
@@ -63,7 +63,7 @@ struct cede__resource {
 static inline uint64_t
 cede__loop_time(const cede_loop_t *loop)
 {
-	return loop->now_ms;
+	return cede__likely(loop->depth > 0) ? loop->now_ms : uv_now(loop->uv);
 }
 
 /** Time as of now, for deadlines: a task may have been computing for long. */

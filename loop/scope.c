@@ -13,6 +13,7 @@ expire(struct cede__timer *timer)
 	cede_scope_t *scope = cede__container_of(timer, cede_scope_t, timer);
 
 	scope->has_expired = 1;
+	scope->code = CEDE_ETIMEDOUT;
 	cede__task_reconsider(scope->task);
 }
 
@@ -37,6 +38,7 @@ enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 	*scope = (cede_scope_t){ .is_shield = is_shield, .timer = { .fire = expire } };
 	if (timeout_ms == 0) {
 		scope->has_expired = 1;
+		scope->code = CEDE_ETIMEDOUT;
 	} else {
 		cede__loop_update_time(task->loop);
 		r = cede__timer_start(task->loop, &scope->timer, timeout_ms);
@@ -105,7 +107,12 @@ cede__scope_turn(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 		return 0;
 	}
 	r = enter(scope, is_shield, timeout_ms);
-	cede__check(r == 0, "%s: %s", is_shield ? "CEDE_SHIELD" : "CEDE_TIMEOUT", cede_strerror(r));
+	cede__check(r != CEDE_ENOTASK, "%s outside a task",
+		is_shield ? "CEDE_SHIELD" : "CEDE_TIMEOUT");
+	if (r < 0) { /* nothing would bound it: it bounds everything */
+		*scope = (cede_scope_t){ .is_shield = is_shield, .has_expired = 1, .code = r };
+		push(scope, cede_task_current());
+	}
 	return 1;
 }
 

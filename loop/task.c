@@ -131,13 +131,38 @@ cede_task_place(const cede_task_t *task)
 /* ---- the end ---- */
 
 static void
+link_join(cede_task_t *task, cede_join_t *op)
+{
+	cede_join_t *first = task->joins;
+
+	op->task = task;
+	op->next = first ? first : op;
+	op->prev = first ? first->prev : op;
+	op->prev->next = op;
+	op->next->prev = op;
+	if (!first)
+		task->joins = op;
+}
+
+static void
+unlink_join(cede_join_t *op)
+{
+	cede_task_t *task = op->task;
+
+	if (task->joins == op)
+		task->joins = op->next != op ? op->next : NULL;
+	op->prev->next = op->next;
+	op->next->prev = op->prev;
+	op->task = NULL;
+}
+
+static void
 resolve_joins(cede_task_t *task)
 {
 	while (task->joins) {
 		cede_join_t *op = task->joins;
 
-		task->joins = op->next;
-		op->task = NULL;
+		unlink_join(op);
 		cede_future_resolve(&op->future, task->result, task->value);
 	}
 }
@@ -173,9 +198,13 @@ end_ignoring(cede_task_t *task)
 	cede_loop_t *loop = task->loop;
 
 	fprintf(stderr, "cede: task '%s' ignored %s and is not resumed any more (%s)\n", task->name,
-		task->is_closing ? "GeneratorExit" : "its timeout", cede_task_place(task));
+		task->is_closing            ? "GeneratorExit"
+			: task->refusal < 0 ? "its timeout"
+					    : "that a task may only await",
+		cede_task_place(task));
 	task->is_ignoring = 1;
-	task->scope = NULL;
+	for (; task->scope; task->scope = task->scope->outer)
+		cede__timer_stop(&task->scope->timer);
 	finish(task, CEDE_EIGNORED, NULL);
 	cede__list_append(&loop->ignorers, &task->link);
 }
@@ -192,11 +221,22 @@ cede__task_bury(cede_task_t *task)
 
 /* ---- stepping ---- */
 
-/* The task yielded something that is not an await. T12 */
+/*
+ * The task yielded *value, which is not an await. T12. It is told so, until it
+ * does something else or has been told too often. Returns what comes of it.
+ */
 static int
-throw_bad_yield(cede_task_t *task, void **ret_value)
+throw_bad_yields(cede_task_t *task, void **value)
 {
-	return cede_coro_throw(task->co, CEDE_EBADYIELD, ret_value);
+	int r = 1;
+
+	for (unsigned n = 0; r == 1 && !task->is_waiting && n < CEDE__REFUSALS_MAX; n++) {
+		if (*value && task->value_dtor)
+			task->value_dtor(*value);
+		*value = NULL;
+		r = cede_coro_throw(task->co, CEDE_EBADYIELD, value);
+	}
+	return r;
 }
 
 void
@@ -204,36 +244,39 @@ cede__task_step(cede_task_t *task)
 {
 	const int has_started = task->co->mode != CEDE__CORO_CREATED;
 	const int is_woken = task->is_woken;
+	const int is_dropped = !has_started && task->is_closing; /* its body never runs */
 	void *value = NULL;
 	int r;
 
 	if (cede__unlikely(task->is_ignoring || (!is_woken && task->refusal == 0)))
 		return;
 	task->is_woken = 0;
-	if (cede__likely(is_woken && (has_started || !task->is_closing)))
+	if (cede__likely(is_woken && !is_dropped))
 		r = cede_coro_send(task->co, NULL, &value);
 	else if (task->refusal == CEDE_EXIT)
-		r = cede_coro_close(task->co, &value);
+		r = cede__coro_close_told(task->co, &value);
 	else
 		r = cede_coro_throw(task->co, task->refusal, &value);
 
 	if (cede__likely(task->is_waiting))
 		return;
+	if (r == 1 && !task->is_ignoring)
+		r = throw_bad_yields(task, &value);
+	if (task->is_waiting)
+		return;
 	if (task->is_ignoring) {
 		end_ignoring(task);
 		return;
 	}
-	while (r == 1 && !task->is_waiting)
-		r = throw_bad_yield(task, &value);
-	if (task->is_waiting)
-		return;
 	if (cede__unlikely(task->co->mode == CEDE__CORO_CREATED)) {
 		cede_coro_close(task->co, NULL); /* no stack was to be had: its argument goes */
 	} else if (task->co->mode != CEDE__CORO_CLOSED) {
-		end_ignoring(task); /* it yielded while it was being closed */
+		if (value && task->value_dtor)
+			task->value_dtor(value);
+		end_ignoring(task); /* it yielded while it was being closed, or all the time */
 		return;
 	}
-	if (!has_started && task->is_closing)
+	if (is_dropped)
 		r = CEDE_EXIT;
 	end(task, r, value);
 }
@@ -279,21 +322,23 @@ cede__await_admit(cede_loop_t **ret_loop)
 static int
 work_out_refusal(const cede_task_t *task)
 {
-	int has_expired = 0;
+	int code = 0; /* of the innermost that has expired */
 
 	for (const cede_scope_t *s = task->scope; s; s = s->outer) {
 		if (s->is_shield && !s->has_expired)
-			return has_expired ? CEDE_ETIMEDOUT : 0;
-		if (!s->is_shield && s->has_expired)
-			has_expired = 1;
+			return code;
+		if (!s->is_shield && s->has_expired && code == 0)
+			code = s->code;
 	}
-	return task->is_closing ? CEDE_EXIT : has_expired ? CEDE_ETIMEDOUT : 0;
+	return task->is_closing ? CEDE_EXIT : code;
 }
 
 void
 cede__task_reconsider(cede_task_t *task)
 {
 	task->refusal = work_out_refusal(task);
+	if (task->refusal == 0 && !task->is_closing)
+		task->refused = 0; /* it heeded them: the scope that refused is left */
 	if (task->refusal < 0 && task->is_waiting && !task->is_ready)
 		cede__loop_make_ready(task->loop, task);
 }
@@ -313,22 +358,13 @@ cede_task_cancel(cede_task_t *task)
 static void
 cancel_join(cede_future_t *future)
 {
-	cede_join_t *op = cede__container_of(future, cede_join_t, future);
-
-	for (cede_join_t **p = &op->task->joins; *p; p = &(*p)->next) {
-		if (*p == op) {
-			*p = op->next;
-			break;
-		}
-	}
+	unlink_join(cede__container_of(future, cede_join_t, future));
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
 int
 cede_join_start(cede_task_t *task, cede_join_t *op)
 {
-	cede_join_t **p = &task->joins;
-
 	if (task == cede_task_current())
 		return CEDE_EDEADLK;
 	cede_future_init(&op->future, cancel_join);
@@ -336,11 +372,7 @@ cede_join_start(cede_task_t *task, cede_join_t *op)
 		cede_future_resolve(&op->future, task->result, task->value);
 		return 0;
 	}
-	op->task = task;
-	op->next = NULL;
-	while (*p)
-		p = &(*p)->next;
-	*p = op;
+	link_join(task, op);
 	return 0;
 }
 

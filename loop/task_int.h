@@ -42,7 +42,7 @@ struct cede_task {
 	void *value;
 	cede_dtor_fn *value_dtor;
 	cede_scope_t *scope; /* the innermost */
-	cede_join_t *joins;  /* linked by cede_join::next */
+	cede_join_t *joins;  /* the first, in a ring by cede_join::next */
 	struct cede__list link;
 	const char *name, *site;
 

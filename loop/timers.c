@@ -1,5 +1,7 @@
 #include "loop/timers.h"
 
+#include <stdlib.h>
+
 #include "coro/alloc.h"
 #include "coro/check.h"
 #include "loop/loop_int.h"
@@ -9,6 +11,7 @@
 
 /* The due time takes 44 bits of the key: 557 years of milliseconds. */
 #define SERIAL_BITS 20
+#define SERIAL_MAX  ((1U << SERIAL_BITS) - 1)
 #define DUE_MAX     (UINT64_MAX >> SERIAL_BITS)
 
 static uint64_t
@@ -75,6 +78,50 @@ grow(struct cede__timers *t)
 	t->entries = entries;
 	t->capacity = capacity;
 	return 0;
+}
+
+/* Is there a place for one more that has none of its own? Reserved ones in use are counted twice, which is safe. */
+static int
+make_room(struct cede__timers *t)
+{
+	return (uint64_t)t->count + t->reserved + 1 < t->capacity ? 0 : grow(t);
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct cede__timer_entry *x = a, *y = b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/*
+ * The serials are used up: numbers those that are due together from 0 again, in
+ * their order. Once in a million starts; a sorted array is a heap. Where more
+ * than half a million are due together, it is not kept up: later ones may come
+ * before them.
+ */
+static CEDE__COLD void
+renumber(struct cede__timers *t)
+{
+	uint32_t serial = 0;
+	uint64_t last_due = UINT64_MAX;
+
+	qsort(t->entries + 1, t->count, sizeof *t->entries, compare_keys);
+	t->serial = 0;
+	for (uint32_t i = 1; i <= t->count; i++) {
+		struct cede__timer_entry entry = t->entries[i];
+		const uint64_t due = due_of(&entry);
+
+		serial = due != last_due ? 0 : serial < SERIAL_MAX ? serial + 1 : SERIAL_MAX;
+		last_due = due;
+		entry.key = due << SERIAL_BITS | serial;
+		place(t, i, entry);
+		if (serial >= t->serial)
+			t->serial = serial + 1;
+	}
+	if (t->serial > SERIAL_MAX / 2)
+		t->serial = 0;
 }
 
 static void fire_due(uv_timer_t *uv);
@@ -165,19 +212,43 @@ cede__timer_start(cede_loop_t *loop, struct cede__timer *timer, uint64_t delay_m
 	uint64_t due = delay_ms < DUE_MAX - now ? now + delay_ms : DUE_MAX;
 
 	cede__assert(timer->index == 0);
-	if (cede__unlikely(t->count + 1 >= t->capacity) && grow(t) < 0)
+	if (!timer->is_reserved && cede__unlikely(make_room(t) < 0))
 		return CEDE_ENOMEM;
+	if (cede__unlikely(t->serial > SERIAL_MAX))
+		renumber(t);
 
 	timer->loop = loop;
 	if (!timer->is_weak && t->strong++ == 0)
 		uv_ref((uv_handle_t *)&t->uv);
 	sift_up(t, ++t->count,
 		(struct cede__timer_entry){
-			.key = due << SERIAL_BITS | (t->serial++ & ((1U << SERIAL_BITS) - 1)),
+			.key = due << SERIAL_BITS | t->serial++,
 			.timer = timer,
 		});
 	arm(loop);
 	return 0;
+}
+
+int
+cede__timer_reserve(cede_loop_t *loop, struct cede__timer *timer)
+{
+	struct cede__timers *t = &loop->timers;
+
+	if (make_room(t) < 0)
+		return CEDE_ENOMEM;
+	t->reserved++;
+	timer->is_reserved = 1;
+	return 0;
+}
+
+void
+cede__timer_unreserve(cede_loop_t *loop, struct cede__timer *timer)
+{
+	if (!timer->is_reserved)
+		return;
+	cede__timer_stop(timer);
+	timer->is_reserved = 0;
+	loop->timers.reserved--;
 }
 
 void

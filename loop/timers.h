@@ -28,7 +28,8 @@ struct cede__timers {
 	struct cede__timer_entry *entries; /* [1 … count]; [0] is not used */
 	uint32_t count;
 	uint32_t capacity;
-	uint32_t strong; /* how many of them keep the loop alive */
+	uint32_t reserved; /* how many places, used or not, belong to timers that reserved one */
+	uint32_t strong;   /* how many of them keep the loop alive */
 	uint32_t serial;
 	uint64_t armed_ms; /* when the uv_timer_t will fire; UINT64_MAX: it is stopped */
 	uv_timer_t uv;
@@ -48,6 +49,15 @@ void cede__timers_deinit(cede_loop_t *loop);
  * earliest, with the timer idle again. Saturates. 0, or CEDE_ENOMEM.
  */
 int cede__timer_start(cede_loop_t *loop, struct cede__timer *timer, uint64_t delay_ms);
+
+/**
+ * Keeps a place for a timer, so that starting it cannot fail: for what must go on
+ * where there is no memory. Until cede__timer_unreserve(). 0, or CEDE_ENOMEM.
+ */
+int cede__timer_reserve(cede_loop_t *loop, struct cede__timer *timer);
+
+/** Gives the place back; stops the timer. */
+void cede__timer_unreserve(cede_loop_t *loop, struct cede__timer *timer);
 
 /** Idle timers are left alone. */
 void cede__timer_stop(struct cede__timer *timer);

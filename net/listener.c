@@ -166,8 +166,8 @@ try_accept(cede_listener_t *l, cede_stream_t **ret_stream)
 		if (l->pause_ms > PAUSE_MS_MAX)
 			l->pause_ms = PAUSE_MS_MAX;
 		disarm(l);
-		r = cede__timer_start(l->loop, &l->pause, l->pause_ms);
-		return r < 0 ? r : CEDE_EAGAIN;
+		(void)cede__timer_start(l->loop, &l->pause, l->pause_ms); /* reserved */
+		return CEDE_EAGAIN;
 	}
 	if (r < 0) {
 		l->may_have_connection = 0;
@@ -308,9 +308,12 @@ cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 	r = open_socket(address, options ? options : &defaults, &l->fd);
 	if (r < 0)
 		goto allocated;
-	r = uv_poll_init_socket(loop->uv, &l->uv, l->fd);
+	r = cede__timer_reserve(loop, &l->pause);
 	if (r < 0)
 		goto opened;
+	r = uv_poll_init_socket(loop->uv, &l->uv, l->fd);
+	if (r < 0)
+		goto reserved;
 
 	cede__loop_opened(loop);
 	l->uv.data = l;
@@ -323,6 +326,8 @@ cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 	*ret_listener = l;
 	return 0;
 
+reserved:
+	cede__timer_unreserve(loop, &l->pause);
 opened:
 	close(l->fd);
 allocated:
@@ -336,7 +341,7 @@ cede_listener_close(cede_listener_t *l)
 	if (!l)
 		return;
 	cede__list_remove(&l->resource.link);
-	cede__timer_stop(&l->pause);
+	cede__timer_unreserve(l->loop, &l->pause);
 	if (l->acceptor)
 		cede_future_cancel(&l->acceptor->future);
 	cede_close(l->spare);

@@ -53,8 +53,9 @@ CEDE_API uint64_t cede_loop_now(const cede_loop_t *loop);
 struct cede__timer {
 	void (*fire)(struct cede__timer *timer);
 	struct cede_loop *loop;
-	uint32_t index;   /* in the heap, from 1; 0: idle */
-	uint32_t is_weak; /* does not keep the loop alive */
+	uint32_t index;      /* in the heap, from 1; 0: idle */
+	uint8_t is_weak;     /* does not keep the loop alive */
+	uint8_t is_reserved; /* its place in the heap is there: starting it cannot fail */
 };
 
 /** A sleep that was started. On the caller's stack. */

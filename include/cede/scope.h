@@ -23,6 +23,7 @@ CEDE__BEGIN
 typedef struct cede_scope {
 	/* read-only */
 	int has_expired; /**< its time has passed while it was open */
+	int code;        /**< what awaits in it return then */
 
 	/* private */
 	int is_shield;
@@ -61,9 +62,9 @@ CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
 		cede__scope_turn(&name, (is_shield), (timeout_ms));)
 
 /**
- * A block with a deadline, left by any path. Outside a task, or when the timer
- * heap cannot grow, it aborts with a sentence: a block that nobody bounds must
- * not run.
+ * A block with a deadline, left by any path. Where there is no memory for the
+ * timer its awaits return CEDE_ENOMEM: nothing waits that nobody bounds. Outside
+ * a task it aborts with a sentence.
  */
 #define CEDE_TIMEOUT(timeout_ms) CEDE__SCOPE(CEDE__JOIN(cede__scope_, __LINE__), 0, timeout_ms)
 

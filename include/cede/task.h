@@ -57,7 +57,7 @@ CEDE_API const char *cede_task_place(const cede_task_t *task);
 typedef struct cede_join {
 	cede_future_t future;
 	/* private */
-	struct cede_join *next;
+	struct cede_join *next, *prev;
 	cede_task_t *task;
 } cede_join_t;
 

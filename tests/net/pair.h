@@ -194,20 +194,47 @@ struct faulty {
 	unsigned failed, requests;
 };
 
+/* Sleeps that leave no free place in the timer heap: the next timer needs memory. */
+struct sleepers {
+	cede_sleep_t ops[256];
+	unsigned count;
+};
+
+static inline void
+fill_timers(struct sleepers *s)
+{
+	const struct cede__timers *t = &cede_loop_current()->timers;
+
+	for (s->count = 0; t->count + t->reserved + 1 < t->capacity; s->count++) {
+		cr_assert_lt(s->count, 256);
+		cr_assert_eq(cede_sleep_start(1000000, &s->ops[s->count]), 0);
+	}
+}
+
+static inline void
+empty_timers(struct sleepers *s)
+{
+	while (s->count > 0)
+		cede_future_cancel(&s->ops[--s->count].future);
+}
+
 static inline int
 run_faulty(void *arg)
 {
 	struct faulty *f = arg;
+	static struct sleepers sleepers; /* large for a coroutine's stack */
 	struct pair p;
 	int r;
 
 	pair_open(&p);
+	fill_timers(&sleepers);
 	fault_arm(f->nth, f->mode);
 	r = f->fn(&p);
 	f->requests = fault_requests();
 	f->failed = fault_disarm();
 	cr_assert(r == 0 || (f->failed > 0 && r == CEDE_ENOMEM), "allocation %u: %s", f->nth,
 		cede_strerror(r));
+	empty_timers(&sleepers);
 	pair_close(&p);
 	return 0;
 }
