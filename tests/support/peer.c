@@ -117,7 +117,7 @@ peer_receive(int fd, void *buffer, size_t size)
 int
 peer_receive_end(int fd, size_t *ret_bytes)
 {
-	char buffer[65536];
+	static char buffer[65536];
 	ssize_t n;
 	size_t bytes = 0;
 
