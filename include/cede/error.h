@@ -56,12 +56,19 @@ CEDE_API int cede_raise_error(cede_error_t *error);
 
 /**
  * The error behind the last negative code that this coroutine (outside all: this
- * thread) received from a call of cede or raised itself. NULL when that code
- * came without one.
+ * thread) received from a call of cede or raised itself. NULL when there was
+ * none. A code that comes without an error leaves the one before it in place:
+ * compare cede_error_code(), or ask cede_error_text().
  *
  * Borrowed: valid until the next call of cede by the same coroutine.
  */
 CEDE_API const cede_error_t *cede_error(void);
+
+/**
+ * The sentence behind a code that was just received: that of the last error if it
+ * is of this code, and cede_strerror() otherwise. Never NULL.
+ */
+CEDE_API const char *cede_error_text(int code);
 
 /** Its code. 0 for NULL. */
 CEDE_API int cede_error_code(const cede_error_t *error);
