@@ -20,7 +20,7 @@ SOCKET_WORDS = re.compile(
   r'socket|socketpair|accept4?|listen|connect|getsockopt|setsockopt)\b')
 
 # What coro/ keeps to itself: the layers above have coroutines, not stacks and switches.
-CORO_PRIVATE = {'coro/switch.h', 'coro/stack.h', 'coro/sanitizer.h'}
+CORO_PRIVATE = {'coro/switch.h', 'coro/stack.h', 'coro/stack_int.h', 'coro/engine.h'}
 
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
