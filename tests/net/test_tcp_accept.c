@@ -123,7 +123,8 @@ TASK_TEST(tcp_accept, nagles_algorithm_is_off_unless_asked_for)
 		int fd;
 
 		cr_assert_eq(cede_tcp_listen("127.0.0.1:0",
-			&(cede_listen_options_t){ .delay = delay }, &l), 0);
+				     &(cede_listen_options_t){ .delay = delay }, &l),
+			0);
 		cr_assert_eq(cede_listener_address(l, address, sizeof address), 0);
 		fd = peer_connect(peer_port(address));
 		cr_assert_eq(cede_accept(l, &s), 0);
