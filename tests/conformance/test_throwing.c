@@ -442,6 +442,57 @@ Test(conformance, row_26_generator_exit_closes_the_inner_and_is_raised_in_the_ou
 	end();
 }
 
+static int
+inner_says(void *arg)
+{
+	int r = cede_yield(V(1), NULL);
+
+	record("inner has %s", chain(cede_error()));
+	return r;
+}
+
+static int
+outer_says(void *arg)
+{
+	cede_coro_t *child = MAKE(inner_says, NULL);
+	int r = cede_await_coro(child, NULL);
+
+	cede_coro_unref(child);
+	record("outer has %s", chain(cede_error()));
+	return r;
+}
+
+Test(conformance, row_26_the_outer_gets_the_one_that_was_thrown)
+{
+	cede_error_t *error;
+	cede_coro_t *co;
+	int r;
+
+	begin();
+	error = cede_error_create(CEDE_EXIT, "thrown", NULL, NULL);
+	co = MAKE(outer_says, NULL);
+	SAYS(do_send(co, NULL), "yields 1");
+	SAYS(do_throw_error(co, error), "raises CEDE_EXIT");
+	cr_assert_eq(cede_error(), error);
+	/* The inner one's is made by its close. */
+	EXPECT("inner has None", "outer has CEDE_EXIT: thrown");
+	cede_coro_unref(co);
+
+	/* Where the thrower handles something, only what the close raises has it as context. */
+	co = MAKE(outer_says, NULL);
+	SAYS(do_send(co, NULL), "yields 1");
+	r = cede_raise(VALUE_ERROR, "X");
+	HANDLE(r)
+	{
+		SAYS(do_throw_error(co, error), "raises CEDE_EXIT");
+		cr_assert_eq(cede_error(), error);
+	}
+	EXPECT("inner has None", "outer has CEDE_EXIT: thrown");
+	cede_coro_unref(co);
+	cede_error_unref(error);
+	end();
+}
+
 Test(conformance, row_27_generator_exit_into_a_finished_one)
 {
 	cede_coro_t *co;
