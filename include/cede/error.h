@@ -128,10 +128,12 @@ CEDE_API void cede_handler_leave(cede_handler_t *handler);
 /** Raises the handled error once more, as it is (Python's bare `raise`). Its code. */
 CEDE_API int cede_reraise(const cede_handler_t *handler);
 
-/** A block that handles the error behind @code; left by any path. */
-#define CEDE_HANDLE(code) \
-	for (cede_handler_t cede__handler CEDE__CLEANUP(cede__handler_cleanup) = { 0 }; \
-		cede__handler_turn(&cede__handler, (code));)
+/** A block that handles the error behind @code; left by any path. Blocks nest. */
+#define CEDE_HANDLE(code) CEDE__HANDLE(CEDE__JOIN(cede__handler_, __LINE__), code)
+
+#define CEDE__HANDLE(name, code) \
+	for (cede_handler_t name CEDE__CLEANUP(cede__handler_cleanup) = { 0 }; \
+		cede__handler_turn(&name, (code));)
 
 /** What the macro expands to: enters at the first call and returns 1, leaves at the second. */
 CEDE_API int cede__handler_turn(cede_handler_t *handler, int code);
