@@ -299,8 +299,7 @@ clean_up_slowly(void *arg)
 {
 	int r = cede_sleep(UINT64_MAX);
 
-	CEDE_SHIELD(1000)
-	{
+	CEDE_SHIELD(1000) {
 		order_record(cede_sleep(52) == 0 ? "cleaned" : "?");
 	}
 	return r;
@@ -442,8 +441,7 @@ use_everything(void *arg)
 	cr_assert_eq(cede_signal_start(SIGUSR2, &signals[1]), 0);
 	cr_assert_eq(cede_sleep_start(5, &tick), 0);
 	cr_assert_eq(cede_spawn(&group, clean_up_slowly, NULL), 0);
-	CEDE_TIMEOUT(1000000)
-	{
+	CEDE_TIMEOUT(1000000) {
 		int r = cede_select(3,
 			(cede_future_t *[]){ &signals[0].future, &signals[1].future,
 				&tick.future });

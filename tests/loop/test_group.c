@@ -198,8 +198,7 @@ be_alive(void *arg)
 	n_alive++;
 	int r = cede_sleep(UINT64_MAX);
 
-	CEDE_SHIELD(1000)
-	{
+	CEDE_SHIELD(1000) {
 		cr_assert_eq(cede_sleep(3), 0);
 	}
 	n_alive--;
@@ -270,8 +269,7 @@ TASK_TEST(group, in_a_timeout_ends_with_it)
 	const int64_t before = clock_ms();
 	int waited = 0;
 
-	CEDE_TIMEOUT(10)
-	{
+	CEDE_TIMEOUT(10) {
 		CEDE_GROUP(group);
 
 		cr_assert_eq(cede_spawn(&group, be_alive, NULL), 0);
@@ -288,8 +286,7 @@ TASK_TEST(group, in_a_timeout_ends_with_it)
 
 TASK_TEST(group, that_is_left_in_an_expired_timeout_waits_all_the_same)
 {
-	CEDE_TIMEOUT(10)
-	{
+	CEDE_TIMEOUT(10) {
 		CEDE_GROUP(group);
 
 		cr_assert_eq(cede_spawn(&group, be_alive, NULL), 0);

@@ -97,8 +97,7 @@ clean_up(void)
 	if (run.first >= 0)
 		return;
 	cede_future_init(&nobody, NULL);
-	CEDE_SHIELD(50)
-	{
+	CEDE_SHIELD(50) {
 		run.n_cleanups++;
 		const int r = cede_await(&nobody);
 

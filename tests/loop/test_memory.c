@@ -252,12 +252,10 @@ await_everything(void)
 	cr_assert_eq(cede_sleep_start(1, &a), 0);
 	cr_assert_eq(cede_sleep_start(2, &b), 0);
 	cr_assert_eq(cede_wait_all(2, (cede_future_t *[]){ &a.future, &b.future }), 0);
-	CEDE_TIMEOUT(1)
-	{
+	CEDE_TIMEOUT(1) {
 		cr_assert_eq(cede_sleep(10), CEDE_ETIMEDOUT);
 	}
-	CEDE_SHIELD(1)
-	{
+	CEDE_SHIELD(1) {
 		cr_assert_eq(cede_sleep(1), 0);
 	}
 	cr_assert_eq(cede_signal_start(SIGUSR1, &signal), 0);

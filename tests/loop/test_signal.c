@@ -103,8 +103,7 @@ TASK_TEST(signal, in_a_timeout_times_out)
 {
 	int r = 0;
 
-	CEDE_TIMEOUT(10)
-	{
+	CEDE_TIMEOUT(10) {
 		r = cede_signal_wait(SIGUSR1);
 	}
 	cr_assert_eq(r, CEDE_ETIMEDOUT);
