@@ -73,23 +73,27 @@ cede__coro_create(cede_coro_t **ret_coro, enum cede__coro_kind kind, cede_fn *fn
 		.stack_size = o->stack_size,
 	};
 	co->root = co->leaf = co;
-	if (cede__unlikely(th->origin_depth > 1))
-		co->origin = cede__origin_take(th->origin_depth);
 	*ret_coro = co;
 	return 0;
 }
 
-int
+CEDE__NOINLINE int
 cede_coro_create_at(cede_coro_t **ret_coro, cede_fn *fn, void *arg,
 	const cede_coro_options_t *options, const char *site)
 {
-	return cede__coro_create(ret_coro, CEDE__KIND_COROUTINE, fn, arg, options, site);
+	int r = cede__coro_create(ret_coro, CEDE__KIND_COROUTINE, fn, arg, options, site);
+
+	CEDE__KEEP_ORIGIN(r, *ret_coro);
+	return r;
 }
 
-int(cede_coro_create)(cede_coro_t **ret_coro, cede_fn *fn, void *arg,
+CEDE__NOINLINE int(cede_coro_create)(cede_coro_t **ret_coro, cede_fn *fn, void *arg,
 	const cede_coro_options_t *options)
 {
-	return cede_coro_create_at(ret_coro, fn, arg, options, NULL);
+	int r = cede__coro_create(ret_coro, CEDE__KIND_COROUTINE, fn, arg, options, NULL);
+
+	CEDE__KEEP_ORIGIN(r, *ret_coro);
+	return r;
 }
 
 cede_coro_t *

@@ -260,14 +260,17 @@ take_error(cede_coro_t *co, int code)
 static int
 pass_turn(cede_coro_t *root, cede_coro_t *next, int code, cede_error_t **error)
 {
+	int is_thrown = root->turn_kind == CEDE__TURN_CLOSE_BELOW && next == root;
+
 	root->turn = next;
 	if (root->turn_kind == CEDE__TURN_THROW)
 		return code;
-	if (root->turn_kind == CEDE__TURN_CLOSE_BELOW && next == root)
+	if (is_thrown)
 		root->turn_kind = CEDE__TURN_THROW;
 	if (code < 0 && code != CEDE_EXIT)
 		return code;
-	*error = cede_error_unref(*error);
+	cede_error_unref(*error);
+	*error = is_thrown ? take_error(root, CEDE_EXIT) : NULL;
 	return CEDE_EXIT;
 }
 
@@ -610,9 +613,14 @@ throw_at_leaf(struct cede__thread *th, cede_coro_t *root, enum cede__coro_turn k
 {
 	cede_coro_t *leaf = root->leaf;
 
+	if (kind == CEDE__TURN_CLOSE_BELOW && leaf == root)
+		kind = CEDE__TURN_THROW;
 	root->turn = leaf;
-	root->turn_kind =
-		(uint8_t)(kind == CEDE__TURN_CLOSE_BELOW && leaf == root ? CEDE__TURN_THROW : kind);
+	root->turn_kind = (uint8_t)kind;
+	if (kind == CEDE__TURN_CLOSE_BELOW) {
+		give_error(root, code, error); /* which waits there for the root's turn */
+		error = NULL;
+	}
 	give_error(leaf, code, error);
 	return resume(th, root, code, ret_value);
 }
@@ -671,11 +679,24 @@ cede__engine_close_unstarted(cede_coro_t *co)
 	co->arg = NULL;
 }
 
-/* The thrown error comes straight back. */
+/*
+ * The error behind a code that is thrown, owned or NULL. The thrower has made it,
+ * not raised it: what the thrower handles is no context of it. Where there is
+ * something that would become one, the error is made now. Row 76.
+ */
+static cede_error_t *
+thrown(struct cede__thread *th, const cede_coro_t *co, int code, cede_error_t *error)
+{
+	if (error)
+		return cede_error_ref(error);
+	return cede__error_handled(th, th->current) ? cede__error_of_kind(co, code) : NULL;
+}
+
+/* The thrown error, owned, comes straight back. */
 static int
 throw_back(struct cede__thread *th, int code, cede_error_t *error)
 {
-	cede__error_put(cede__error_slot(th, th->current), error ? cede_error_ref(error) : NULL);
+	cede__error_put(cede__error_slot(th, th->current), error);
 	return code;
 }
 
@@ -692,17 +713,17 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 	if (co->mode == CEDE__CORO_CREATED) {
 		if (code == CEDE_STOP)
 			return refuse(th, co, CEDE_EINVAL);
+		error = thrown(th, co, code, error);
 		cede__engine_close_unstarted(co);
 		return throw_back(th, code, error);
 	}
 	if (co->mode == CEDE__CORO_CLOSED && co->kind == CEDE__KIND_GENERATOR)
-		return throw_back(th, code, error);
+		return throw_back(th, code, thrown(th, co, code, error));
 	r = admit(th, co, &fault);
 	if (r < 0)
 		return refuse(th, co, r);
 
-	if (error)
-		cede_error_ref(error);
+	error = thrown(th, co, code, error);
 	if (fault < 0) {
 		cede_coro_t *child = break_await(co->leaf);
 

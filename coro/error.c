@@ -177,6 +177,14 @@ cede_error(void)
 	return th ? *cede__error_slot(th, th->current) : NULL;
 }
 
+const char *
+cede_error_text(int code)
+{
+	const cede_error_t *error = cede_error();
+
+	return error && error->code == code ? cede_error_message(error) : cede_strerror(code);
+}
+
 int
 cede_error_code(const cede_error_t *error)
 {

@@ -110,27 +110,31 @@ cede_set_origin_depth(int depth)
 	return before;
 }
 
-/* Our own frames on top of the caller's of cede_coro_create(). */
-#define OWN_FRAMES 3
+/* Our own frames above the caller's, at most. */
+#define OWN_FRAMES_MAX 6
 
-struct cede__origin *
-cede__origin_take(int depth)
+void
+cede__origin_keep(cede_coro_t *co, const void *caller)
 {
 #if defined(__GLIBC__)
-	void *frames[ORIGIN_DEPTH_MAX + OWN_FRAMES];
-	int count = backtrace(frames, depth + OWN_FRAMES) - OWN_FRAMES;
+	int depth = cede__thread_record->origin_depth, own = 0;
+	void *frames[ORIGIN_DEPTH_MAX + OWN_FRAMES_MAX];
+	int count = backtrace(frames, depth + OWN_FRAMES_MAX);
 	struct cede__origin *origin;
 
+	while (own < count && frames[own] != caller)
+		own++;
+	count -= own;
 	if (count <= 0)
-		return NULL;
+		return; /* this stack cannot be walked */
+	if (count > depth)
+		count = depth;
 	origin = cede__alloc(sizeof *origin + (size_t)count * sizeof *frames);
 	if (!origin)
-		return NULL;
+		return;
 	origin->count = count;
-	memcpy(origin->frames, frames + OWN_FRAMES, (size_t)count * sizeof *frames);
-	return origin;
-#else
-	return NULL;
+	memcpy(origin->frames, frames + own, (size_t)count * sizeof *frames);
+	co->origin = origin;
 #endif
 }
 

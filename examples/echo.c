@@ -28,16 +28,14 @@ echo(void *arg)
 	return (int)n;
 }
 
-static int
-announce(void *arg)
+static void
+announce(cede_listener_t *l, void *data)
 {
 	char address[64];
-	int r = cede_listener_address(arg, address, sizeof address);
 
-	if (r == 0)
+	if (cede_listener_address(l, address, sizeof address) == 0)
 		printf("listening on %s\n", address);
 	fflush(stdout);
-	return r;
 }
 
 static int
@@ -46,11 +44,9 @@ server(void *arg)
 	const struct options *options = arg;
 	cede_listener_t *l;
 	int r = cede_tcp_listen(options->address, NULL, &l);
-	CEDE_GROUP(g);
 
 	if (r < 0)
 		return r;
-	(void)cede_spawn(&g, announce, l); /* runs as soon as the serving waits, signals and all */
 	return cede_serve(l, echo, &options->serve); /* one task a connection; closes it after */
 }
 
@@ -64,7 +60,9 @@ main(int argc, char **argv)
 	};
 	struct options options = {
 		.address = "127.0.0.1:7000",
-		.serve = { .idle_ms = 60000, .stop_on = (int[]){ SIGINT, SIGTERM, 0 } },
+		.serve = { .idle_ms = 60000,
+			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
+			.on_ready = announce },
 	};
 	int c, r;
 

@@ -157,6 +157,8 @@ cede_group_wait(cede_group_t *group)
 
 	if (group->running > 0 && !cede_task_current())
 		return CEDE_ENOTASK;
+	if (group->running > 0 && group->has_waiter)
+		return CEDE_EAWAITED;
 	r = wait_until_empty(group);
 	if (r < 0) {
 		cede_group_leave(group);

@@ -15,23 +15,46 @@ struct cede__signal_watch {
 	uv_signal_t uv;
 	cede_loop_t *loop;
 	int number;
-	cede_signal_t *waits; /* cede_signal::next */
+	cede_signal_t *waits; /* the first, in a ring by cede_signal::next */
 	struct cede__signal_watch *next;
 };
+
+static void
+link_wait(struct cede__signal_watch *watch, cede_signal_t *op)
+{
+	cede_signal_t *first = watch->waits;
+
+	op->watch = watch;
+	op->next = first ? first : op;
+	op->prev = first ? first->prev : op;
+	op->prev->next = op;
+	op->next->prev = op;
+	if (!first)
+		watch->waits = op;
+}
+
+static void
+unlink_wait(cede_signal_t *op)
+{
+	struct cede__signal_watch *watch = op->watch;
+
+	if (watch->waits == op)
+		watch->waits = op->next != op ? op->next : NULL;
+	op->prev->next = op->next;
+	op->next->prev = op->prev;
+}
 
 static void
 deliver(uv_signal_t *uv, int number)
 {
 	struct cede__signal_watch *watch = uv->data;
-	cede_signal_t *waits = watch->waits;
 
 	cede__loop_enter(watch->loop);
-	watch->waits = NULL;
 	uv_signal_stop(uv);
-	while (waits) {
-		cede_signal_t *op = waits;
+	while (watch->waits) {
+		cede_signal_t *op = watch->waits;
 
-		waits = op->next;
+		unlink_wait(op);
 		cede_future_resolve(&op->future, number, NULL);
 	}
 	cede__loop_leave(watch->loop);
@@ -43,12 +66,7 @@ cancel(cede_future_t *future)
 	cede_signal_t *op = cede__container_of(future, cede_signal_t, future);
 	struct cede__signal_watch *watch = op->watch;
 
-	for (cede_signal_t **p = &watch->waits; *p; p = &(*p)->next) {
-		if (*p == op) {
-			*p = op->next;
-			break;
-		}
-	}
+	unlink_wait(op);
 	if (!watch->waits)
 		uv_signal_stop(&watch->uv);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
@@ -123,9 +141,7 @@ cede_signal_start(int signal_number, cede_signal_t *op)
 		return r;
 
 	cede_future_init(&op->future, cancel);
-	op->watch = watch;
-	op->next = watch->waits;
-	watch->waits = op;
+	link_wait(watch, op);
 	return 0;
 }
 

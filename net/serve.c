@@ -28,6 +28,7 @@ struct server {
 	cede_serve_options_t options; /* the defaults filled in */
 	cede_group_t connections;
 	cede_future_t room; /* at the limit: one has ended */
+	int is_draining;
 
 	/* The signals, then the accept or `room`: in this order they are looked at. */
 	int signal_count;
@@ -181,6 +182,8 @@ CEDE_SUSPENDS static int
 drain(struct server *server)
 {
 	cede_scope_t limit;
+
+	server->is_draining = 1;
 	int r = cede_scope_enter(&limit, server->options.drain_ms);
 
 	if (r < 0)
@@ -202,6 +205,8 @@ cede_serve(cede_listener_t *listener, cede_fn *handler, const cede_serve_options
 	int r;
 
 	r = handler ? start_signals(&server) : CEDE_EINVAL;
+	if (r == 0 && server.options.on_ready)
+		server.options.on_ready(listener, server.options.data);
 	while (r == 0)
 		r = serve_next(&server);
 
@@ -211,4 +216,20 @@ cede_serve(cede_listener_t *listener, cede_fn *handler, const cede_serve_options
 	stop_signals(&server);
 	cede_group_leave(&server.connections);
 	return r;
+}
+
+void *
+cede_serve_data(const cede_stream_t *stream)
+{
+	const struct server *server = stream->server;
+
+	return server ? server->options.data : NULL;
+}
+
+int
+cede_serve_is_draining(const cede_stream_t *stream)
+{
+	const struct server *server = stream->server;
+
+	return server && server->is_draining;
 }

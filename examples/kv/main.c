@@ -3,8 +3,7 @@
  *
  *     main()        options, and what all connections share
  *       server()    the main task: listens, and serves until it is told to stop
- *         announcer()   a task beside it, soon over: says how to talk to the server
- *         sweeper()     another: removes what has expired
+ *         sweeper()     a task beside it: removes what has expired
  *         connection()  a task for each client: session.c
  *
  * One thread, one loop. A SIGINT or SIGTERM ends server() in an orderly way, and
@@ -39,19 +38,13 @@ struct options {
 	uint64_t idle_ms;  /* 0: no limit */
 	uint64_t drain_ms; /* 0: the library's default */
 	size_t data_limit;
-};
-
-/* What all connections share: a handler of cede_serve() is told its stream only. */
-static struct kv kv = {
-	.buffers = { .limit = BUFFERS_LIMIT },
-	.limits = RESP_LIMITS_DEFAULT,
-	.max_clients = MAX_CLIENTS,
+	struct kv *kv;
 };
 
 static int
 connection(void *arg)
 {
-	return session_run(&kv, arg);
+	return session_run(cede_serve_data(arg), arg); /* what all connections share */
 }
 
 /*
@@ -75,21 +68,17 @@ sweeper(void *arg)
 	return r; /* CEDE_EXIT: the server ends */
 }
 
-/*
- * Says where the server is and how to talk to it. As a task it runs when the
- * serving first waits: whoever reads this may send a signal at once, and
- * somebody listens to it. The first line is for programs too.
- */
-static int
-announcer(void *arg)
+/* Says where the server is and how to talk to it. The first line is for programs too. */
+static void
+announce(cede_listener_t *listener, void *data)
 {
+	struct kv *kv = data;
 	char address[64];
 	const char *host = address;
 	char *port;
-	int r = cede_listener_address(arg, address, sizeof address);
 
-	if (r < 0)
-		return r;
+	if (cede_listener_address(listener, address, sizeof address) < 0)
+		return;
 	printf("listening on %s\n", address);
 
 	/* "0.0.0.0:6379", "[::1]:6379": the port is behind the last colon. */
@@ -108,8 +97,7 @@ announcer(void *arg)
 	printf("end it:       Ctrl-C\n");
 	fflush(stdout);
 
-	kv.port = (unsigned)strtoul(port, NULL, 10);
-	return 0;
+	kv->port = (unsigned)strtoul(port, NULL, 10);
 }
 
 /* cede_tcp_listen() that says what to do about it; main() prints the sentence. */
@@ -131,15 +119,13 @@ listen_on(const char *address, cede_listener_t **ret_listener)
 	return 0;
 }
 
-/* Serves until a signal comes; the other tasks end with the block that they were started in. */
+/* Serves until a signal comes; the sweeper ends with the block that it was started in. */
 static CEDE_SUSPENDS int
 serve(cede_listener_t *listener, const struct options *options)
 {
 	CEDE_GROUP(background);
-	int r = cede_spawn(&background, sweeper, kv.store);
+	int r = cede_spawn(&background, sweeper, options->kv->store);
 
-	if (r == 0)
-		r = cede_spawn(&background, announcer, listener);
 	if (r < 0) {
 		cede_listener_close(listener);
 		return r;
@@ -149,6 +135,8 @@ serve(cede_listener_t *listener, const struct options *options)
 			.idle_ms = options->idle_ms > 0 ? options->idle_ms : CEDE_UNLIMITED,
 			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
 			.drain_ms = options->drain_ms,
+			.on_ready = announce,
+			.data = options->kv,
 		});
 }
 
@@ -161,7 +149,7 @@ server(void *arg)
 
 	if (r < 0)
 		return r;
-	kv.started_ms = cede_loop_now(cede_loop_current());
+	options->kv->started_ms = cede_loop_now(cede_loop_current());
 	return serve(listener, options);
 }
 
@@ -240,10 +228,16 @@ read_options(int argc, char **argv, struct options *ret_options)
 int
 main(int argc, char **argv)
 {
+	struct kv kv = {
+		.buffers = { .limit = BUFFERS_LIMIT },
+		.limits = RESP_LIMITS_DEFAULT,
+		.max_clients = MAX_CLIENTS,
+	};
 	struct options options = {
 		.address = "127.0.0.1:6379",
 		.idle_ms = 300000,
 		.data_limit = DATA_LIMIT_MIB * MIB,
+		.kv = &kv,
 	};
 	struct siphash_seed seed;
 	int r = read_options(argc, argv, &options);
@@ -259,9 +253,7 @@ main(int argc, char **argv)
 	if (r == 0)
 		r = cede_run(server, &options);
 	if (r < 0)
-		fprintf(stderr, "kv: %s\n",
-			cede_error_code(cede_error()) == r ? cede_error_message(cede_error())
-							   : cede_strerror(r));
+		fprintf(stderr, "kv: %s\n", cede_error_text(r));
 
 	store_destroy(kv.store);
 	return r < 0;

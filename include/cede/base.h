@@ -52,6 +52,10 @@
 #define CEDE__STRING(x)  CEDE__STRING_(x)
 #define CEDE_SITE(name)  (name "\0" __FILE__ ":" CEDE__STRING(__LINE__))
 
+/** A name of its own for what a macro declares: those on other lines differ. */
+#define CEDE__JOIN_(a, b) a##b
+#define CEDE__JOIN(a, b)  CEDE__JOIN_(a, b)
+
 /** The body of a coroutine. 0: returned; a negative code: raised that code. */
 typedef int cede_fn(void *arg);
 

@@ -56,12 +56,19 @@ CEDE_API int cede_raise_error(cede_error_t *error);
 
 /**
  * The error behind the last negative code that this coroutine (outside all: this
- * thread) received from a call of cede or raised itself. NULL when that code
- * came without one.
+ * thread) received from a call of cede or raised itself. NULL when there was
+ * none. A code that comes without an error leaves the one before it in place:
+ * compare cede_error_code(), or ask cede_error_text().
  *
  * Borrowed: valid until the next call of cede by the same coroutine.
  */
 CEDE_API const cede_error_t *cede_error(void);
+
+/**
+ * The sentence behind a code that was just received: that of the last error if it
+ * is of this code, and cede_strerror() otherwise. Never NULL.
+ */
+CEDE_API const char *cede_error_text(int code);
 
 /** Its code. 0 for NULL. */
 CEDE_API int cede_error_code(const cede_error_t *error);
@@ -121,10 +128,12 @@ CEDE_API void cede_handler_leave(cede_handler_t *handler);
 /** Raises the handled error once more, as it is (Python's bare `raise`). Its code. */
 CEDE_API int cede_reraise(const cede_handler_t *handler);
 
-/** A block that handles the error behind @code; left by any path. */
-#define CEDE_HANDLE(code) \
-	for (cede_handler_t cede__handler CEDE__CLEANUP(cede__handler_cleanup) = { 0 }; \
-		cede__handler_turn(&cede__handler, (code));)
+/** A block that handles the error behind @code; left by any path. Blocks nest. */
+#define CEDE_HANDLE(code) CEDE__HANDLE(CEDE__JOIN(cede__handler_, __LINE__), code)
+
+#define CEDE__HANDLE(name, code) \
+	for (cede_handler_t name CEDE__CLEANUP(cede__handler_cleanup) = { 0 }; \
+		cede__handler_turn(&name, (code));)
 
 /** What the macro expands to: enters at the first call and returns 1, leaves at the second. */
 CEDE_API int cede__handler_turn(cede_handler_t *handler, int code);

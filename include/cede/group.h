@@ -82,7 +82,8 @@ CEDE_API int cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg,
  * The group can be used again afterwards unless it was cancelled.
  *
  * @return 0, or the first error; CEDE_EXIT, CEDE_ETIMEDOUT: about the caller;
- *   the tasks were cancelled and have ended; CEDE_ENOTASK
+ *   the tasks were cancelled and have ended; CEDE_EAWAITED: another task waits for
+ *   them; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 

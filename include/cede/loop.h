@@ -81,7 +81,7 @@ CEDE_API int cede_sleep_start(uint64_t delay_ms, cede_sleep_t *op);
 typedef struct cede_signal {
 	cede_future_t future;
 	/* private */
-	struct cede_signal *next;
+	struct cede_signal *next, *prev;
 	struct cede__signal_watch *watch;
 } cede_signal_t;
 

@@ -53,9 +53,6 @@ CEDE_API int cede_scope_leave(cede_scope_t *scope);
 /** Moves the deadline of an open scope to @timeout_ms from now; no use when it has expired. */
 CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
 
-#define CEDE__JOIN_(a, b) a##b
-#define CEDE__JOIN(a, b)  CEDE__JOIN_(a, b)
-
 /* The block runs once; its variable leaves the scope, however the block is left. */
 #define CEDE__SCOPE(name, is_shield, timeout_ms) \
 	for (cede_scope_t name CEDE__CLEANUP(cede__scope_cleanup) = { 0 }; \

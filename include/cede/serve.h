@@ -22,8 +22,11 @@ typedef struct cede_serve_options {
 	uint64_t drain_ms;
 	/** Given to the handler's task; 0: 64 KiB. */
 	size_t stack_size;
+	/** Called once, when the signals are listened to and connections are taken. May be NULL. */
+	void (*on_ready)(cede_listener_t *listener, void *data);
 	/** Called for a connection whose handler ended with an error (not: was cut). May be NULL. */
 	void (*on_error)(cede_stream_t *stream, int code, void *data);
+	/** For those two, and for handlers by cede_serve_data(). */
 	void *data;
 } cede_serve_options_t;
 
@@ -46,6 +49,15 @@ typedef struct cede_serve_options {
  */
 CEDE_API CEDE_SUSPENDS int cede_serve(cede_listener_t *listener, cede_fn *handler,
 	const cede_serve_options_t *options);
+
+/** The data of the server that took this connection: what its handlers share. NULL for other streams. */
+CEDE_API void *cede_serve_data(const cede_stream_t *stream);
+
+/**
+ * Is the server that took this connection about to end? A handler that is between
+ * two requests can then finish, instead of being cut when drain_ms have passed.
+ */
+CEDE_API int cede_serve_is_draining(const cede_stream_t *stream);
 
 CEDE__END
 

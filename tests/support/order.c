@@ -7,7 +7,7 @@
 
 #define EVENTS_MAX 256
 
-static char events[EVENTS_MAX][48];
+static char events[EVENTS_MAX][192];
 static size_t event_count;
 
 void
