@@ -89,4 +89,19 @@ void cede__stream_unref(cede_stream_t *stream);
 /** Closes the handle and cancels what waits; the owner keeps its reference. */
 void cede__stream_close_handle(cede_stream_t *stream, int reset);
 
+/** Ends the read that waits: its future is resolved. */
+void cede__stream_end_read(cede_stream_t *stream, int result);
+
+/** Ends the write that waits, with so many bytes not sent. */
+void cede__stream_end_write(cede_stream_t *stream, int result, size_t unsent);
+
+/** Gives up the write that waits: libuv lets go of its memory, and the stream is of no more use. */
+void cede__stream_break_write(cede_stream_t *stream, int result);
+
+/** A wait begins: the idle limit runs from here. 0, CEDE_ENOMEM. */
+int cede__stream_watch_idle(cede_stream_t *stream);
+
+/** The idle limit's timer. */
+void cede__stream_idle_fires(struct cede__timer *timer);
+
 #endif
