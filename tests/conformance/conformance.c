@@ -126,11 +126,70 @@ do_close(cede_coro_t *co)
 }
 
 const char *
-state(const cede_coro_t *co)
+gen_send(cede_gen_t *gen, const void *value)
+{
+	void *out = V(404);
+	int r = cede_gen_send(gen, (void *)value, &out);
+
+	return outcome(r, out);
+}
+
+const char *
+gen_throw(cede_gen_t *gen, int code)
+{
+	void *out = V(404);
+	int r = cede_gen_throw(gen, code, &out);
+
+	return outcome(r, out);
+}
+
+const char *
+gen_throw_error(cede_gen_t *gen, cede_error_t *error)
+{
+	void *out = V(404);
+	int r = cede_gen_throw_error(gen, error, &out);
+
+	return outcome(r, out);
+}
+
+const char *
+gen_close(cede_gen_t *gen)
+{
+	void *out = V(404);
+	int r = cede_gen_close(gen, &out);
+
+	return outcome(r, out);
+}
+
+const char *
+gen_run(cede_gen_t *gen)
+{
+	void *value = NULL;
+	int r;
+
+	while ((r = cede_gen_next(gen, &value)) > 0)
+		record("Yielded %s", value_text(value));
+	return outcome(r, value);
+}
+
+static const char *
+state_text(enum cede_coro_state s)
 {
 	static const char *const names[] = { "created", "running", "suspended", "closed" };
 
-	return names[cede_coro_state(co)];
+	return names[s];
+}
+
+const char *
+state(const cede_coro_t *co)
+{
+	return state_text(cede_coro_state(co));
+}
+
+const char *
+gen_state(const cede_gen_t *gen)
+{
+	return state_text(cede_gen_state(gen));
 }
 
 /* ---- making ---- */
@@ -143,6 +202,36 @@ make_at(cede_fn *fn, const void *arg, const cede_coro_options_t *options, const 
 	cr_assert_eq(cede_coro_create_at(&co, fn, (void *)arg, options, site), 0);
 	cr_assert_not_null(co);
 	return co;
+}
+
+cede_gen_t *
+make_gen_at(cede_fn *fn, const void *arg, const cede_coro_options_t *options, const char *site)
+{
+	cede_gen_t *gen = NULL;
+
+	cr_assert_eq(cede_gen_create_at(&gen, fn, (void *)arg, options, site), 0);
+	cr_assert_not_null(gen);
+	return gen;
+}
+
+int
+await_new(cede_fn *fn, const void *arg, void **ret_value)
+{
+	cede_coro_t *co = make_at(fn, arg, NULL, NULL);
+	int r = cede_await_coro(co, ret_value);
+
+	cede_coro_unref(co);
+	return r;
+}
+
+int
+yield_from_new(cede_fn *fn, const void *arg, void **ret_value)
+{
+	cede_gen_t *gen = make_gen_at(fn, arg, NULL, NULL);
+	int r = cede_yield_from(gen, ret_value);
+
+	cede_gen_unref(gen);
+	return r;
 }
 
 /* ---- events ---- */

@@ -21,6 +21,7 @@
 
 #include <cede/coro.h>
 #include <cede/error.h>
+#include <cede/gen.h>
 #include <cede/hooks.h>
 
 #include "tests/support/order.h"
@@ -58,8 +59,17 @@ const char *do_throw(cede_coro_t *co, int code);
 const char *do_throw_error(cede_coro_t *co, cede_error_t *error);
 const char *do_close(cede_coro_t *co);
 
+const char *gen_send(cede_gen_t *gen, const void *value);
+const char *gen_throw(cede_gen_t *gen, int code);
+const char *gen_throw_error(cede_gen_t *gen, cede_error_t *error);
+const char *gen_close(cede_gen_t *gen);
+
+/* `for x in gen`: records "Yielded x" for each; what ended it. */
+const char *gen_run(cede_gen_t *gen);
+
 /* "created", "running", "suspended", "closed". */
 const char *state(const cede_coro_t *co);
+const char *gen_state(const cede_gen_t *gen);
 
 #define SAYS(words, expected) \
 	do { \
@@ -72,7 +82,15 @@ const char *state(const cede_coro_t *co);
 cede_coro_t *make_at(cede_fn *fn, const void *arg, const cede_coro_options_t *options,
 	const char *site);
 
-#define MAKE(fn, arg) make_at((fn), (arg), NULL, CEDE_SITE(#fn))
+cede_gen_t *make_gen_at(cede_fn *fn, const void *arg, const cede_coro_options_t *options,
+	const char *site);
+
+#define MAKE(fn, arg)     make_at((fn), (arg), NULL, CEDE_SITE(#fn))
+#define MAKE_GEN(fn, arg) make_gen_at((fn), (arg), NULL, CEDE_SITE(#fn))
+
+/* `await fn(arg)` and `yield from fn(arg)`. */
+int await_new(cede_fn *fn, const void *arg, void **ret_value);
+int yield_from_new(cede_fn *fn, const void *arg, void **ret_value);
 
 /* ---- events ---- */
 

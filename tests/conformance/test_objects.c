@@ -328,19 +328,9 @@ leaves(void *arg)
 }
 
 static int
-await_new(cede_fn *fn, const void *arg)
-{
-	cede_coro_t *co = make_at(fn, arg, NULL, NULL);
-	int r = cede_await_coro(co, NULL);
-
-	cede_coro_unref(co);
-	return r;
-}
-
-static int
 with_a_manager(void *arg)
 {
-	int r = await_new(enters, NULL);
+	int r = await_new(enters, NULL, NULL);
 
 	if (r < 0)
 		return r;
@@ -349,7 +339,7 @@ with_a_manager(void *arg)
 		r = cede_raise(MARKER, "%s", "");
 	HANDLE(r)
 	{
-		int left = await_new(leaves, code_text(r));
+		int left = await_new(leaves, code_text(r), NULL);
 
 		if (left < 0)
 			return left;
