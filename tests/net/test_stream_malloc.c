@@ -66,6 +66,7 @@ TestSuite(stream_malloc, .timeout = 60);
 struct client {
 	unsigned port;
 	size_t size; /* of a message */
+	int rounds;
 	int fd;
 	unsigned long counted;
 	int is_wrong;
@@ -94,7 +95,7 @@ count_round_trips(void *arg)
 	c->fd = peer_connect(c->port);
 	round_trips(c, WARM_UP);
 	before = atomic_load(&mallocs);
-	round_trips(c, ROUNDS);
+	round_trips(c, c->rounds);
 	c->counted = atomic_load(&mallocs) - before;
 	peer_close(c->fd);
 	kill(getpid(), SIGUSR1);
@@ -142,16 +143,28 @@ echo_with_deadlines(void *arg)
 static int
 echo_that_waits(void *arg)
 {
-	int tiny = 1024;
+	static char buffer[65536];
+	int small = 16384;
+	size_t n = 0;
+	ssize_t r;
 
-	setsockopt(((cede_stream_t *)arg)->fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof tiny);
-	return echo(arg);
+	setsockopt(((cede_stream_t *)arg)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	while ((r = cede_read(arg, buffer + n, sizeof buffer - n)) > 0) {
+		n += (size_t)r;
+		if (n < sizeof buffer)
+			continue;
+		r = cede_write(arg, buffer, n);
+		if (r < 0)
+			break;
+		n = 0;
+	}
+	return (int)r;
 }
 
 static void
-expect_no_mallocs(cede_fn *handler, size_t size)
+expect_no_mallocs(cede_fn *handler, size_t size, int rounds)
 {
-	struct client c = { .size = size };
+	struct client c = { .size = size, .rounds = rounds };
 	cede_listener_t *l = listen_any(&c.port);
 	pthread_t thread = peer_start(count_round_trips, &c);
 
@@ -160,35 +173,35 @@ expect_no_mallocs(cede_fn *handler, size_t size)
 		0);
 	peer_join(thread);
 	cr_assert_not(c.is_wrong);
-	cr_assert_eq(c.counted, 0, "%lu in %d round trips", c.counted, ROUNDS);
+	cr_assert_eq(c.counted, 0, "%lu in %d round trips", c.counted, rounds);
 }
 
 TASK_TEST(stream_malloc, ten_thousand_round_trips_cost_none)
 {
 	if (!CAN_COUNT)
 		cr_skip_test("a sanitizer's allocator");
-	expect_no_mallocs(echo, 64);
+	expect_no_mallocs(echo, 64, ROUNDS);
 }
 
 TASK_TEST(stream_malloc, nor_do_messages_that_fill_the_buffer)
 {
 	if (!CAN_COUNT)
 		cr_skip_test("a sanitizer's allocator");
-	expect_no_mallocs(echo, 8192);
+	expect_no_mallocs(echo, 8192, ROUNDS);
 }
 
 TASK_TEST(stream_malloc, nor_do_deadlines_and_selects)
 {
 	if (!CAN_COUNT)
 		cr_skip_test("a sanitizer's allocator");
-	expect_no_mallocs(echo_with_deadlines, 64);
+	expect_no_mallocs(echo_with_deadlines, 64, ROUNDS);
 }
 
 TASK_TEST(stream_malloc, nor_do_writes_that_wait)
 {
 	if (!CAN_COUNT)
 		cr_skip_test("a sanitizer's allocator");
-	expect_no_mallocs(echo_that_waits, 16384);
+	expect_no_mallocs(echo_that_waits, 65536, 1000);
 }
 
 /* The counter counts: a connection that is opened is not free. */
