@@ -201,7 +201,7 @@ TASK_TEST(stream_malloc, nor_do_writes_that_wait)
 {
 	if (!CAN_COUNT)
 		cr_skip_test("a sanitizer's allocator");
-	expect_no_mallocs(echo_that_waits, 65536, 1000);
+	expect_no_mallocs(echo_that_waits, 65536, 100);
 }
 
 /* The counter counts: a connection that is opened is not free. */
