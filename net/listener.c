@@ -7,7 +7,7 @@
  *
  * Out of descriptors or memory: the poll is stopped, because it would report the
  * same connection again at once and for ever, and tried again after a pause that
- * doubles from 10 ms to 1 s. The connections wait in the backlog meanwhile. The
+ * doubles from 10 ms to half a second. The connections wait in the backlog meanwhile. The
  * stream's memory is there before accept4() is called, so that no connection is
  * taken that could not be kept.
  */
@@ -24,7 +24,7 @@
 
 #define BACKLOG_DEFAULT 511
 #define PAUSE_MS_MIN    10
-#define PAUSE_MS_MAX    1000
+#define PAUSE_MS_MAX    500
 #define IN_A_ROW_MAX    16
 
 struct cede_listener {

@@ -1,0 +1,218 @@
+/*
+ * What a connection costs in memory once it is warm: nothing. Counted is every
+ * call of malloc() and its like in this process, whoever makes it: the library,
+ * libuv, libc. (A sanitizer has an allocator of its own: nothing to count there.)
+ */
+#include "tests/net/pair.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
+#define CAN_COUNT 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAN_COUNT 0
+#endif
+#endif
+#ifndef CAN_COUNT
+#define CAN_COUNT 1
+#endif
+
+static atomic_ulong mallocs;
+
+#if CAN_COUNT
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+void *
+malloc(size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __libc_malloc(size);
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __libc_calloc(n, size);
+}
+
+void *
+realloc(void *p, size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __libc_realloc(p, size);
+}
+
+void *
+aligned_alloc(size_t alignment, size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __libc_memalign(alignment, size);
+}
+#endif
+
+TestSuite(stream_malloc, .timeout = 60);
+
+#define WARM_UP 100
+#define ROUNDS  10000
+
+/* A client that neither allocates nor knows of the library. */
+struct client {
+	unsigned port;
+	size_t size; /* of a message */
+	int rounds;
+	int fd;
+	unsigned long counted;
+	int is_wrong;
+};
+
+static void
+round_trips(struct client *c, int count)
+{
+	static char message[65536], reply[65536];
+
+	for (int i = 0; i < count; i++) {
+		message[0] = (char)i;
+		if (peer_send(c->fd, message, c->size) < 0 ||
+			peer_receive(c->fd, reply, c->size) != (ssize_t)c->size ||
+			reply[0] != message[0])
+			c->is_wrong = 1;
+	}
+}
+
+static void *
+count_round_trips(void *arg)
+{
+	struct client *c = arg;
+	unsigned long before;
+
+	c->fd = peer_connect(c->port);
+	round_trips(c, WARM_UP);
+	before = atomic_load(&mallocs);
+	round_trips(c, c->rounds);
+	c->counted = atomic_load(&mallocs) - before;
+	peer_close(c->fd);
+	kill(getpid(), SIGUSR1);
+	return NULL;
+}
+
+static int
+echo(void *arg)
+{
+	char buffer[4096];
+	ssize_t n;
+
+	while ((n = cede_read(arg, buffer, sizeof buffer)) > 0)
+		if ((n = cede_write(arg, buffer, (size_t)n)) < 0)
+			break;
+	return (int)n;
+}
+
+/* Each read in a timeout scope and each raced against a sleep: the same rule. */
+static int
+echo_with_deadlines(void *arg)
+{
+	char buffer[4096];
+	ssize_t n = 1;
+
+	while (n > 0) {
+		CEDE_TIMEOUT(10000) {
+			cede_read_t rd;
+			cede_sleep_t tick;
+
+			n = cede_read_start(arg, buffer, sizeof buffer, &rd);
+			if (n == 0)
+				n = cede_sleep_start(10000, &tick);
+			if (n == 0)
+				n = cede_select(2, (cede_future_t *[]){ &rd.future, &tick.future });
+			n = n < 0 ? n : rd.future.result;
+		}
+		if (n > 0)
+			n = cede_write(arg, buffer, (size_t)n);
+	}
+	return (int)n;
+}
+
+/* A send buffer so small that the writes wait. */
+static int
+echo_that_waits(void *arg)
+{
+	static char buffer[65536];
+	int small = 16384;
+	size_t n = 0;
+	ssize_t r;
+
+	setsockopt(((cede_stream_t *)arg)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	while ((r = cede_read(arg, buffer + n, sizeof buffer - n)) > 0) {
+		n += (size_t)r;
+		if (n < sizeof buffer)
+			continue;
+		r = cede_write(arg, buffer, n);
+		if (r < 0)
+			break;
+		n = 0;
+	}
+	return (int)r;
+}
+
+static void
+expect_no_mallocs(cede_fn *handler, size_t size, int rounds)
+{
+	struct client c = { .size = size, .rounds = rounds };
+	cede_listener_t *l = listen_any(&c.port);
+	pthread_t thread = peer_start(count_round_trips, &c);
+
+	cr_assert_eq(cede_serve(l, handler,
+			     &(cede_serve_options_t){ .stop_on = (int[]){ SIGUSR1, 0 } }),
+		0);
+	peer_join(thread);
+	cr_assert_not(c.is_wrong);
+	cr_assert_eq(c.counted, 0, "%lu in %d round trips", c.counted, rounds);
+}
+
+TASK_TEST(stream_malloc, ten_thousand_round_trips_cost_none)
+{
+	if (!CAN_COUNT)
+		cr_skip_test("a sanitizer's allocator");
+	expect_no_mallocs(echo, 64, ROUNDS);
+}
+
+TASK_TEST(stream_malloc, nor_do_messages_that_fill_the_buffer)
+{
+	if (!CAN_COUNT)
+		cr_skip_test("a sanitizer's allocator");
+	expect_no_mallocs(echo, 8192, ROUNDS);
+}
+
+TASK_TEST(stream_malloc, nor_do_deadlines_and_selects)
+{
+	if (!CAN_COUNT)
+		cr_skip_test("a sanitizer's allocator");
+	expect_no_mallocs(echo_with_deadlines, 64, ROUNDS);
+}
+
+TASK_TEST(stream_malloc, nor_do_writes_that_wait)
+{
+	if (!CAN_COUNT)
+		cr_skip_test("a sanitizer's allocator");
+	expect_no_mallocs(echo_that_waits, 65536, 100);
+}
+
+/* The counter counts: a connection that is opened is not free. */
+TASK_TEST(stream_malloc, a_connection_that_is_opened_costs_some)
+{
+	unsigned long before = atomic_load(&mallocs);
+	struct pair p;
+
+	if (!CAN_COUNT)
+		cr_skip_test("a sanitizer's allocator");
+	pair_open(&p);
+	cr_assert_gt(atomic_load(&mallocs), before);
+	pair_close(&p);
+}
