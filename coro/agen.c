@@ -192,13 +192,21 @@ fail(const cede_agen_call_t *call, int code)
 		names[call->kind]);
 }
 
+/* Says that it is over: a code without an error, whatever the last error was. */
+static int
+end_of_iteration(void)
+{
+	cede__error_clear(cede__thread_record);
+	return CEDE_STOP_ASYNC;
+}
+
 /* What the body's end means to whoever awaits the call. */
 static int
 ended(const cede_agen_call_t *call, int code)
 {
 	if (call->kind == ACLOSE)
 		return code == 0 || code == CEDE_EXIT || code == CEDE_STOP_ASYNC ? 0 : code;
-	return code == 0 ? CEDE_STOP_ASYNC : code;
+	return code == 0 ? end_of_iteration() : code;
 }
 
 /* One that never ran has no place to throw into: it is closed, and the code comes back. */
@@ -206,6 +214,7 @@ static int
 throw_unstarted(const cede_agen_call_t *call)
 {
 	cede__engine_close_unstarted(&call->agen->coro);
+	cede__error_clear(cede__thread_record);
 	return ended(call, call->code);
 }
 
@@ -218,11 +227,11 @@ admit_call(const cede_agen_call_t *call)
 	if (call->was_awaited)
 		return fail(call, CEDE_EREUSED);
 	if (co->mode == CEDE__CORO_CLOSED)
-		return call->kind == ASEND ? CEDE_STOP_ASYNC : 0;
+		return call->kind == ASEND ? end_of_iteration() : 0;
 	if (co->mode == CEDE__CORO_ACTIVE || co->mode == CEDE__CORO_AWAITED)
 		return fail(call, CEDE_ERUNNING);
-	if (co->agen_state & IS_CLOSED)
-		return CEDE_STOP_ASYNC;
+	if ((co->agen_state & IS_CLOSED) && call->kind != ASEND) /* who ignored it can be sent to */
+		return end_of_iteration();
 	if (co->mode == CEDE__CORO_CREATED && call->value)
 		return cede_raise(CEDE_ENOTSTARTED,
 			"can't send non-None value to a just-started async generator");
