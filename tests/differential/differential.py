@@ -23,7 +23,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS_IN_BATCH = 6000
-TIMEOUT_S = 300
+TIMEOUT_S = 60
+SHRINK_S = 60
 LINES_SHOWN = 60
 
 # Where the two sides are made alike, and why. Rows are those of docs/semantics.md.
@@ -170,7 +171,7 @@ def handles(steps):
 
 def shrink(sides, program):
   """The program with everything left out that the difference does not need."""
-  deadline = time.monotonic() + 60
+  deadline = time.monotonic() + SHRINK_S
   while time.monotonic() < deadline:
     candidates = list(dict.fromkeys(map(unparse, smaller(parse(program)))))
     better = first_different(sides, candidates)
@@ -182,7 +183,7 @@ def shrink(sides, program):
 
 def first_different(sides, programs):
   """The first that differs. All in one go, unless somebody crashes."""
-  c, python = map(split_output, sides.run('\n'.join(programs).encode() + b'\n', 60))
+  c, python = map(split_output, sides.run('\n'.join(programs).encode() + b'\n', 5))
   for number, program in enumerate(programs):
     if number >= len(c) or number >= len(python) or c[number] != python[number]:
       if differs(sides, program):
@@ -191,7 +192,7 @@ def first_different(sides, programs):
 
 
 def differs(sides, program):
-  c, python = sides.run(program.encode() + b'\n', 10)
+  c, python = sides.run(program.encode() + b'\n', 2)
   return c != python
 
 
@@ -245,11 +246,31 @@ def find_different(sides, programs):
       yield program
 
 
-# ---- regressions: files with comments and white space ----
+# ---- regressions: files with programs as show() prints them, and comments ----
 
 def read_program(path):
-  text = pathlib.Path(path).read_text(encoding='utf-8')
-  return ''.join(re.sub(r'#.*', '', text).split())
+  text = re.sub(r' *#.*', '', pathlib.Path(path).read_text(encoding='utf-8'))
+  lines = [(len(line) - len(line.lstrip()), line.split()) for line in text.splitlines() if line]
+  tree = []
+  while lines:
+    lines.pop(0)   # block N
+    tree.append(read_block(lines, 2))
+  return unparse(tree)
+
+
+def read_block(lines, by):
+  steps = []
+  while lines and lines[0][0] == by and lines[0][1][0] not in ('except', 'finally'):
+    word = lines.pop(0)[1][0]
+    if word != 'try':
+      steps.append(Step(word))
+      continue
+    body = read_block(lines, by + 2)
+    kind = lines.pop(0)[1][1]
+    handler = read_block(lines, by + 2)
+    lines.pop(0)
+    steps.append(Step(f'T{kind}..', [body, handler, read_block(lines, by + 2)]))
+  return steps
 
 
 def replay(sides, paths):

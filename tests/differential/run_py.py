@@ -151,15 +151,15 @@ def step_send(slot, value, guard):
     log(f'S {name} yielded {value}')
 
 
-def throw(letter, slot, error, guard):
+def throw(letter, slot, thrown, guard):
   name = slots[slot].__qualname__
   try:
-    if type(error) is StopIteration and state(slots[slot]) == 'CREATED':
-      raise Invalid('invalid argument')
-    if type(error) is StopIteration:
-      error.value = error
-      error.thrower_handles = sys.exc_info()[1]
-    value = slots[slot].throw(error)
+    if type(thrown) is StopIteration:
+      if state(slots[slot]) == 'CREATED':
+        raise Invalid('invalid argument')
+      thrown.value = thrown
+      thrown.thrower_handles = sys.exc_info()[1]
+    value = slots[slot].throw(thrown)
   except StopIteration as stop:
     log(f'{letter} {name} returned {stop.value}')
   except BaseException as error:
@@ -168,6 +168,10 @@ def throw(letter, slot, error, guard):
     log(f'{letter} {name} raised {seen(error)}')
   else:
     log(f'{letter} {name} yielded {value}')
+  finally:
+    thrown.__traceback__ = None
+    if type(thrown) is StopIteration:
+      thrown.value = thrown.thrower_handles = None
 
 
 def step_throw(slot, kind, guard):
