@@ -16,16 +16,32 @@ raised_by_object(cede_coro_t *self, int code)
 	return code;
 }
 
-/* A code was thrown into the await. 1: the object goes on, with *ret_value to yield; 0: done; or raised. */
+/* Lets the object clean up. What that raises takes the place of CEDE_EXIT, which keeps its error else. */
 static int
-hand_in(const cede_awaitable_t *awaitable, void *object, int code, void **ret_value)
+close_object(cede_coro_t *self, const cede_awaitable_t *awaitable, void *object)
 {
+	cede_error_t *thrown = self->error;
 	int r;
 
-	if (code == CEDE_EXIT) {
-		r = awaitable->close ? awaitable->close(object) : 0;
-		return r < 0 ? r : code;
+	if (!awaitable->close)
+		return CEDE_EXIT;
+	self->error = NULL;
+	r = awaitable->close(object);
+	if (r < 0) {
+		cede_error_unref(thrown);
+		return r;
 	}
+	cede__error_put(&self->error, thrown);
+	return CEDE_EXIT;
+}
+
+/* A code was thrown into the await. 1: the object goes on, with *ret_value to yield; 0: done; or raised. */
+static int
+hand_in(cede_coro_t *self, const cede_awaitable_t *awaitable, void *object, int code,
+	void **ret_value)
+{
+	if (code == CEDE_EXIT)
+		return close_object(self, awaitable, object);
 	return awaitable->raise ? awaitable->raise(object, code, ret_value) : code;
 }
 
@@ -52,10 +68,15 @@ cede_await_object(const cede_awaitable_t *awaitable, void *object, void **ret_va
 			r = awaitable->send(object, sent, &value);
 			continue;
 		}
-		r = hand_in(awaitable, object, r, &value);
+		r = hand_in(self, awaitable, object, r, &value);
 		self->is_driving = 0;
-		if (r < 0)
+		if (r < 0 && r != CEDE_STOP)
 			return raised_by_object(self, r);
+	}
+	if (r == CEDE_STOP) { /* whoever says so: it has ended */
+		cede__error_clear(self->thread);
+		value = NULL;
+		r = 0;
 	}
 	if (r == 0 && ret_value)
 		*ret_value = value;

@@ -192,13 +192,33 @@ cede_coro_close(cede_coro_t *co, void **ret_value)
 
 /* ---- the end ---- */
 
-/* No line of it runs any more. */
+/* No line of it runs any more. The handlers lie on its stack. */
 static void
 give_up(cede_coro_t *co)
 {
 	co->mode = CEDE__CORO_CLOSED;
-	co->handlers = NULL;
+	for (; co->handlers; co->handlers = co->handlers->outer)
+		co->handlers->error = cede_error_unref(co->handlers->error);
 	cede__engine_release_stack(co->thread, co);
+}
+
+/* Gives up a root alone. What it awaits goes on without it, or is dropped in turn. */
+static void
+give_up_root(cede_coro_t *co)
+{
+	cede_coro_t *child = co->awaiting;
+
+	if (child) {
+		if (child->mode == CEDE__CORO_AWAITED && child->awaiter == co) {
+			child->leaf = co->leaf;
+			child->mode = co->mode;
+		}
+		if (child->awaiter == co)
+			child->awaiter = NULL;
+		co->awaiting = NULL;
+	}
+	give_up(co);
+	cede_coro_unref(child);
 }
 
 void
@@ -247,7 +267,7 @@ close_dropped(struct cede__thread *th, cede_coro_t *co)
 	else
 		cede__engine_dispose(co, value);
 	if (co->mode != CEDE__CORO_CLOSED)
-		cede__coro_discard(co);
+		give_up_root(co);
 	cede__error_put(slot, kept);
 }
 

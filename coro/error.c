@@ -25,6 +25,8 @@ struct cede_error {
 	cede_error_t *cause;
 	void *payload;
 	cede_dtor_fn *payload_dtor;
+	cede_error_t *next; /* while it is being freed, or looked at by reaches() */
+	uint64_t search;    /* the last one that saw it */
 	char message[]; /* its own, up to MESSAGE_SIZE; empty: the text of the code */
 };
 
@@ -152,19 +154,29 @@ cede_error_ref(const cede_error_t *error)
 	return counted;
 }
 
-/* Chains are freed by turns along the context and, rarely, one level deeper by cause. */
+/* One reference less. The last one puts it on the list of those to be freed. */
+static cede_error_t *
+drop(cede_error_t *error, cede_error_t *dead)
+{
+	if (!error || --error->refs > 0)
+		return dead;
+	error->next = dead;
+	return error;
+}
+
+/* A chain is as long as somebody has made it: no recursion, on a coroutine's stack. */
 cede_error_t *
 cede_error_unref(cede_error_t *error)
 {
-	while (error && --error->refs == 0) {
-		cede_error_t *context = error->context;
+	cede_error_t *dead = drop(error, NULL);
 
-		if (error->cause)
-			cede_error_unref(error->cause);
+	while (dead) {
+		error = dead;
+		dead = drop(error->cause, error->next);
+		dead = drop(error->context, dead);
 		if (error->payload_dtor)
 			error->payload_dtor(error->payload);
 		cede__free(error);
-		error = context;
 	}
 	return NULL;
 }
@@ -234,12 +246,30 @@ cede__error_put(cede_error_t **slot, cede_error_t *error)
 
 /* ---- chains ---- */
 
-static int
-reaches(const cede_error_t *from, const cede_error_t *error)
+static cede_error_t *
+look_at(cede_error_t *error, uint64_t search, cede_error_t *queue)
 {
-	for (; from; from = from->context) {
-		if (from == error || (from->cause && reaches(from->cause, error)))
+	if (!error || error->search == search)
+		return queue;
+	error->search = search;
+	error->next = queue;
+	return error;
+}
+
+/* Is `error` in the chains of `from`? Each member is looked at once, however many ways lead to it. */
+static int
+reaches(cede_error_t *from, const cede_error_t *error)
+{
+	static _Thread_local uint64_t searches;
+	cede_error_t *queue = look_at(from, ++searches, NULL);
+
+	while (queue) {
+		cede_error_t *e = queue;
+
+		if (e == error)
 			return 1;
+		queue = look_at(e->cause, searches, e->next);
+		queue = look_at(e->context, searches, queue);
 	}
 	return 0;
 }
@@ -260,7 +290,7 @@ cede__error_set_context(cede_error_t *error, cede_error_t *handled)
 			break;
 		}
 	}
-	if (!reaches(handled, error))
+	if (error->refs == 1 || !reaches(handled, error)) /* nobody refers to a new one */
 		cede__error_put(&error->context, cede_error_ref(handled));
 }
 
