@@ -27,7 +27,7 @@ struct cede_error {
 	cede_dtor_fn *payload_dtor;
 	cede_error_t *next; /* while it is being freed, or looked at by reaches() */
 	uint64_t search;    /* the last one that saw it */
-	char message[]; /* its own, up to MESSAGE_SIZE; empty: the text of the code */
+	char message[];     /* its own, up to MESSAGE_SIZE; empty: the text of the code */
 };
 
 static const struct text {

@@ -684,8 +684,8 @@ run_program(char *text)
 	struct frame f = { .me = "main" };
 	int r, count = 0;
 
-	for (char *save, *block = strtok_r(text, "|\n", &save);
-		block && count < BLOCKS_MAX; block = strtok_r(NULL, "|\n", &save))
+	for (char *save, *block = strtok_r(text, "|\n", &save); block && count < BLOCKS_MAX;
+		block = strtok_r(NULL, "|\n", &save))
 		blocks[count++] = block;
 	steps_left = STEPS_MAX;
 	birth_count = error_count = 0;
