@@ -42,7 +42,8 @@ int cede__switch_with_exceptions(struct cede__thread *th, struct cede__context *
 	struct cede__context *to, int message);
 
 /** An error of the engine, raised where `in` executes (NULL: outside all), about `co`. */
-cede_error_t *cede__engine_error(struct cede__thread *th, cede_coro_t *in, const cede_coro_t *co, int code);
+cede_error_t *cede__engine_error(struct cede__thread *th, cede_coro_t *in, const cede_coro_t *co,
+	int code);
 
 /**
  * Gives a coroutine the error, owned or NULL, behind a code that is thrown into it.

@@ -40,7 +40,8 @@ throw_at_leaf(struct cede__thread *th, cede_coro_t *root, enum cede__coro_turn k
 	root->turn = leaf;
 	root->turn_kind = (uint8_t)kind;
 	if (kind == CEDE__TURN_CLOSE_BELOW) {
-		cede__engine_give_error(root, code, error); /* which waits there for the root's turn */
+		cede__engine_give_error(root, code,
+			error); /* which waits there for the root's turn */
 		error = NULL;
 	}
 	cede__engine_give_error(leaf, code, error);
@@ -150,7 +151,8 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 		cede_coro_t *child = cede__chain_break(co->leaf);
 
 		/* A close of what has ended succeeds, a throw into it is an error of its own. */
-		if (!cede__chain_is_exhausted(child, fault) && !(code == CEDE_EXIT && fault == CEDE_EREUSED)) {
+		if (!cede__chain_is_exhausted(child, fault) &&
+			!(code == CEDE_EXIT && fault == CEDE_EREUSED)) {
 			cede_error_unref(error);
 			code = fault;
 			error = cede__engine_error(th, th->current, child, fault);
