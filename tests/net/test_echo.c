@@ -29,7 +29,10 @@ struct running {
 	unsigned port;
 };
 
-/* In the child. 0: it ended well and nothing was left. */
+/*
+ * In the child. 0: it ended well and nothing was left. LeakSanitizer is not asked:
+ * it does not know the thread of a process that was forked. The program asks it.
+ */
 static int
 run_gated(char **argv)
 {
@@ -46,8 +49,6 @@ run_gated(char **argv)
 	cede__thread_cleanup();
 	if (r == 0 && (cede__alloc_outstanding() > 0 || leaks_count_fds() != before))
 		r = 100;
-	if (r == 0 && __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check())
-		r = 101;
 	return r;
 }
 

@@ -59,6 +59,17 @@ aligned_alloc(size_t alignment, size_t size)
 
 TestSuite(stream_malloc, .timeout = 60);
 
+#define MALLOC_TEST(name) \
+	static void malloc_##name(void); \
+	Test(stream_malloc, name) \
+	{ \
+		void (*body)(void) = malloc_##name; \
+		if (!CAN_COUNT) \
+			cr_skip_test("a sanitizer's allocator"); \
+		run_gated(run_task_body, &body); \
+	} \
+	static void malloc_##name(void)
+
 #define WARM_UP 100
 #define ROUNDS  10000
 
@@ -176,42 +187,32 @@ expect_no_mallocs(cede_fn *handler, size_t size, int rounds)
 	cr_assert_eq(c.counted, 0, "%lu in %d round trips", c.counted, rounds);
 }
 
-TASK_TEST(stream_malloc, ten_thousand_round_trips_cost_none)
+MALLOC_TEST(ten_thousand_round_trips_cost_none)
 {
-	if (!CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo, 64, ROUNDS);
 }
 
-TASK_TEST(stream_malloc, nor_do_messages_that_fill_the_buffer)
+MALLOC_TEST(nor_do_messages_that_fill_the_buffer)
 {
-	if (!CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo, 8192, ROUNDS);
 }
 
-TASK_TEST(stream_malloc, nor_do_deadlines_and_selects)
+MALLOC_TEST(nor_do_deadlines_and_selects)
 {
-	if (!CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo_with_deadlines, 64, ROUNDS);
 }
 
-TASK_TEST(stream_malloc, nor_do_writes_that_wait)
+MALLOC_TEST(nor_do_writes_that_wait)
 {
-	if (!CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo_that_waits, 65536, 100);
 }
 
 /* The counter counts: a connection that is opened is not free. */
-TASK_TEST(stream_malloc, a_connection_that_is_opened_costs_some)
+MALLOC_TEST(a_connection_that_is_opened_costs_some)
 {
 	unsigned long before = atomic_load(&mallocs);
 	struct pair p;
 
-	if (!CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	pair_open(&p);
 	cr_assert_gt(atomic_load(&mallocs), before);
 	pair_close(&p);
