@@ -188,7 +188,9 @@ Test(conformance, row_69_without_hooks_all_is_said_on_stderr)
 	end();
 }
 
-static cede_coro_t *leaked[3];
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static cede_coro_t *volatile leaked[3];
 
 static void
 leaks_and_exits(void)
@@ -196,6 +198,8 @@ leaks_and_exits(void)
 	leaked[0] = MAKE(body, "x");
 	leaked[1] = suspended("");
 	leaked[2] = suspended("ignores");
+	if (__lsan_do_recoverable_leak_check)
+		_exit(0); /* LeakSanitizer cannot look through a child of a process with threads */
 	exit(0);
 }
 
