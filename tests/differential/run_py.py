@@ -83,9 +83,20 @@ def chain(error, left):
     error = context
 
 
+def cut(error):
+  """Drops the tracebacks of a chain: they keep frames alive, and those what they await."""
+  for _ in range(CHAIN_MAX):
+    error.__traceback__ = None
+    if error.__cause__ is not None:
+      error.__cause__.__traceback__ = None
+    error = error.__context__
+    if error is None:
+      break
+
+
 def seen(error):
-  """The text of a caught error. Its traceback would keep frames alive."""
-  error.__traceback__ = None
+  """The text of a caught error."""
+  cut(error)
   if error.__context__ is None and error.__cause__ is None:
     return f'{NAMES.get(type(error)) or type(error).__name__}({error})'
   return chain(error, [CHAIN_MAX])
@@ -180,15 +191,8 @@ def step_throw(slot, kind, guard):
 
 
 def step_throw_code(slot, kind, guard):
-  """cede makes the error of a bare code where it is first looked at, as if the thrower had raised it."""
-  if slots[slot] is None:
-    return
-  try:
-    raise KINDS[kind]()
-  except BaseException as e:
-    e.__traceback__ = None
-    error = e
-  throw('h', slot, error, guard)
+  if slots[slot] is not None:
+    throw('h', slot, KINDS[kind](), guard)
 
 
 def step_throw_kept(slot, where, guard):
@@ -424,7 +428,8 @@ TRY = '''
 @BLOCK
     finally:
       log(f'{me} finally')
-      cut()
+      if sys.exc_info()[1] is not None:
+        cut(sys.exc_info()[1])
       returns@ = returns
       result@ = result
       returns = False
@@ -440,12 +445,6 @@ TRY = '''
 END = '''
   pc += 4
 '''
-
-
-def cut():
-  error = sys.exc_info()[1]
-  if error is not None:
-    error.__traceback__ = None
 
 
 def indent(text, by):
@@ -473,8 +472,6 @@ exec(function('def main_block(code, me):', False))
 
 def on_unraisable(what):
   error = what.exc_value
-  if error.__traceback__ is not None:
-    error.__traceback__ = None
   log(f'unraisable {getattr(what.object, "__qualname__", what.object)} {seen(error)}')
 
 
