@@ -15,6 +15,7 @@
 #include <cede/scope.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
+#include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
 #include <cede/version.h>
