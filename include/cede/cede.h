@@ -5,6 +5,7 @@
 #include <cede/agen.h>
 #include <cede/alloc.h>
 #include <cede/base.h>
+#include <cede/channel.h>
 #include <cede/coro.h>
 #include <cede/error.h>
 #include <cede/future.h>
