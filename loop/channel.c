@@ -154,8 +154,15 @@ int
 cede_channel_send(cede_channel_t *channel, void *value)
 {
 	cede_channel_send_t op;
-	int r = cede_channel_send_start(channel, value, &op);
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
 
+	if (cede__unlikely(r < 0))
+		return r;
+	r = cede_channel_try_send(channel, value);
+	if (r != CEDE_EAGAIN)
+		return r;
+	r = cede_channel_send_start(channel, value, &op);
 	return r < 0 ? r : cede_await(&op.future);
 }
 
@@ -220,8 +227,15 @@ int
 cede_channel_receive(cede_channel_t *channel, void **ret_value)
 {
 	cede_channel_receive_t op;
-	int r = cede_channel_receive_start(channel, &op);
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
 
+	if (cede__unlikely(r < 0))
+		return r;
+	r = cede_channel_try_receive(channel, ret_value);
+	if (r != CEDE_EAGAIN)
+		return r;
+	r = cede_channel_receive_start(channel, &op);
 	if (r == 0)
 		r = cede_await(&op.future);
 	if (r == 0)
