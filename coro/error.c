@@ -49,6 +49,7 @@ static const struct text {
 	{ CEDE_EPENDING, "CEDE_EPENDING", "Result is not set." },
 	{ CEDE_STOP, "CEDE_STOP", "StopIteration" },
 	{ CEDE_STOP_ASYNC, "CEDE_STOP_ASYNC", "StopAsyncIteration" },
+	{ CEDE_EBROKEN, "CEDE_EBROKEN", "barrier is broken" },
 	{ CEDE_EOF, "EOF", "end of file" },
 	{ CEDE_ECANCELED, "ECANCELED", "operation canceled" },
 	{ CEDE_ETIMEDOUT, "ETIMEDOUT", "timed out" },
@@ -73,7 +74,7 @@ static const struct text {
 	{ CEDE_EDEADLK, "EDEADLK", "would wait for itself" },
 	{ CEDE_ESTALE, "ESTALE", "stale handle" },
 	{ -EACCES, "EACCES", "permission denied" },
-	{ -EPERM, "EPERM", "not permitted" },
+	{ CEDE_EPERM, "EPERM", "not permitted" },
 	{ 0, "OK", "success" },
 };
 

@@ -94,6 +94,8 @@ enum {
 	CEDE_STOP = -5012,
 	/** The end of an asynchronous generator (StopAsyncIteration). */
 	CEDE_STOP_ASYNC = -5013,
+	/** A barrier whose round will not be complete (BrokenBarrierError). */
+	CEDE_EBROKEN = -5014,
 };
 
 /** The end of a stream or a channel (libuv's UV_EOF). */
@@ -106,6 +108,7 @@ enum {
 #define CEDE_EINVAL        (-EINVAL)
 #define CEDE_EAGAIN        (-EAGAIN)
 #define CEDE_EBUSY         (-EBUSY)
+#define CEDE_EPERM         (-EPERM)
 #define CEDE_EBADF         (-EBADF)
 #define CEDE_EPIPE         (-EPIPE)
 #define CEDE_ECONNRESET    (-ECONNRESET)

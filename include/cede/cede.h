@@ -5,6 +5,7 @@
 #include <cede/agen.h>
 #include <cede/alloc.h>
 #include <cede/base.h>
+#include <cede/channel.h>
 #include <cede/coro.h>
 #include <cede/error.h>
 #include <cede/future.h>
@@ -15,6 +16,7 @@
 #include <cede/scope.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
+#include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
 #include <cede/version.h>
