@@ -51,7 +51,7 @@ join_server(struct server *s)
 
 	cede_task_unref(s->task);
 	cr_assert(s->has_ended);
-	cr_assert(r == s->result || s->result == CEDE_EXIT);
+	cr_assert_eq(r, s->result == CEDE_EXIT ? CEDE_ECANCELED : s->result);
 	return s->result;
 }
 
