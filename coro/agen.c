@@ -213,8 +213,12 @@ ended(const cede_agen_call_t *call, int code)
 static int
 throw_unstarted(const cede_agen_call_t *call)
 {
+	struct cede__thread *th = cede__thread_record;
+	const cede_coro_t *co = &call->agen->coro;
+
 	cede__engine_close_unstarted(&call->agen->coro);
-	cede__error_clear(cede__thread_record);
+	cede__error_put(cede__error_slot(th, th->current),
+		cede__engine_thrown(th, co, call->code, NULL));
 	return ended(call, call->code);
 }
 

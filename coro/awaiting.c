@@ -113,7 +113,7 @@ cede__engine_run_child(cede_coro_t *child, int code, void *value, void **ret_val
 		return cede__engine_refuse(th, child, r);
 
 	if (code < 0)
-		cede__engine_give_error(child, code, NULL);
+		cede__engine_give_error(child, code, cede__engine_thrown(th, child, code, NULL));
 	else if (child->inbox)
 		*child->inbox = value;
 	return await_child(th, th->current, child, child, code, ret_value);

@@ -30,6 +30,14 @@ int cede__engine_run_child(cede_coro_t *child, int code, void *value, void **ret
 /** Takes the running coroutine off its chain, suspended, and gives its awaiter a value. */
 CEDE_SUSPENDS int cede__engine_yield_to_awaiter(cede_coro_t *self, void *value, void **ret_sent);
 
+/**
+ * The error, owned or NULL, behind a code that is thrown; about `co`. The thrower
+ * has made it, not raised it: what the thrower handles is no context of it. Where
+ * there is something that would become one, the error is made now. Row 76.
+ */
+cede_error_t *cede__engine_thrown(struct cede__thread *th, const cede_coro_t *co, int code,
+	cede_error_t *error);
+
 /** Who is driven when `co` is: itself, or whoever awaits it at the top. */
 cede_coro_t *cede__engine_root(const cede_coro_t *co);
 

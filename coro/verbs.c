@@ -102,13 +102,8 @@ cede__engine_close_unstarted(cede_coro_t *co)
 	co->arg = NULL;
 }
 
-/*
- * The error behind a code that is thrown, owned or NULL. The thrower has made it,
- * not raised it: what the thrower handles is no context of it. Where there is
- * something that would become one, the error is made now. Row 76.
- */
-static cede_error_t *
-thrown(struct cede__thread *th, const cede_coro_t *co, int code, cede_error_t *error)
+cede_error_t *
+cede__engine_thrown(struct cede__thread *th, const cede_coro_t *co, int code, cede_error_t *error)
 {
 	if (error)
 		return cede_error_ref(error);
@@ -136,17 +131,17 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 	if (co->mode == CEDE__CORO_CREATED) {
 		if (code == CEDE_STOP)
 			return cede__engine_refuse(th, co, CEDE_EINVAL);
-		error = thrown(th, co, code, error);
+		error = cede__engine_thrown(th, co, code, error);
 		cede__engine_close_unstarted(co);
 		return throw_back(th, code, error);
 	}
 	if (co->mode == CEDE__CORO_CLOSED && co->kind == CEDE__KIND_GENERATOR)
-		return throw_back(th, code, thrown(th, co, code, error));
+		return throw_back(th, code, cede__engine_thrown(th, co, code, error));
 	r = admit(th, co, &fault);
 	if (r < 0)
 		return cede__engine_refuse(th, co, r);
 
-	error = thrown(th, co, code, error);
+	error = cede__engine_thrown(th, co, code, error);
 	if (fault < 0) {
 		cede_coro_t *child = cede__chain_break(co->leaf);
 

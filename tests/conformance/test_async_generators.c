@@ -368,6 +368,62 @@ Test(async_generators, the_ends_of_iteration_must_not_leave_a_body)
 	end();
 }
 
+static int
+says_what_it_caught(void *arg)
+{
+	int r = cede_agen_yield(V(1), NULL);
+
+	HANDLE(r)
+	{
+		record("inside %s", chain(cede_error()));
+	}
+	return r;
+}
+
+/* arg: "athrow", "athrow first" or "aclose", by somebody who handles an error. */
+static int
+throws_while_handling(void *arg)
+{
+	cede_agen_t *g = MAKE_AGEN(says_what_it_caught, NULL);
+	cede_agen_call_t *call = NULL;
+	int r;
+
+	if (strcmp(arg, "athrow first"))
+		cr_assert_eq(cede_agen_next(g, NULL), 1);
+	r = cede_raise(KEY_ERROR, "X");
+	HANDLE(r)
+	{
+		call = strcmp(arg, "aclose") ? athrow(g, VALUE_ERROR) : aclose(g);
+		r = cede_await_agen(call, NULL);
+		record("outside %s", r ? chain(cede_error()) : "ended");
+	}
+	cede_agen_call_destroy(call);
+	cede_agen_unref(g);
+	return 0;
+}
+
+Test(async_generators, what_is_thrown_gets_no_context_of_the_thrower)
+{
+	cede_coro_t *co;
+
+	begin();
+	co = MAKE(throws_while_handling, "athrow");
+	SAYS(do_send(co, NULL), "returns None");
+	EXPECT("inside ValueError", "outside ValueError");
+	cede_coro_unref(co);
+
+	co = MAKE(throws_while_handling, "athrow first");
+	SAYS(do_send(co, NULL), "returns None");
+	EXPECT("outside ValueError");
+	cede_coro_unref(co);
+
+	co = MAKE(throws_while_handling, "aclose");
+	SAYS(do_send(co, NULL), "returns None");
+	EXPECT("inside CEDE_EXIT: GeneratorExit", "outside ended");
+	cede_coro_unref(co);
+	end();
+}
+
 /* ---- async for ---- */
 
 static int
