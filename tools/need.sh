@@ -56,6 +56,13 @@ need_ci() {
 	has clang-format-14 || lacks clang-format-14 'clang-format 14'
 	has valgrind || lacks valgrind valgrind
 	has shellcheck || lacks shellcheck shellcheck
+	has gdb || lacks gdb gdb
+	has aarch64-linux-gnu-gcc || lacks 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross' \
+		'a C compiler for aarch64'
+	has riscv64-linux-gnu-gcc || lacks 'gcc-riscv64-linux-gnu libc6-dev-riscv64-cross' \
+		'a C compiler for riscv64'
+	has qemu-aarch64 || lacks qemu-user qemu-user
+	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
 }
 
