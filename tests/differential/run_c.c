@@ -54,7 +54,7 @@ static cede_error_t *kept[SLOTS_MAX];
 static cede_error_t *causes[STEPS_MAX];
 static struct birth births[STEPS_MAX];
 static int steps_left, birth_count, error_count, cause_count;
-static int has_close_values = 1;
+static int has_close_values = 1, objects_drive = 1; /* less with older Pythons */
 
 static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
 {
@@ -444,6 +444,8 @@ object_goes_on(struct object *object, const char *call, void **ret_value)
 		}
 		if (*op == 'P')
 			return 2;
+		if (!objects_drive && *op != 'X' && *op != 'x')
+			continue;
 		r = do_plain(op, NULL);
 		if (r < 0)
 			return r;
@@ -705,8 +707,12 @@ main(int argc, char **argv)
 {
 	static char line[1 << 16];
 
-	if (argc > 1 && strcmp(argv[1], "--no-close-values") == 0)
-		has_close_values = 0;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--no-close-values") == 0)
+			has_close_values = 0;
+		else if (strcmp(argv[i], "--no-driving-objects") == 0)
+			objects_drive = 0;
+	}
 	cede_set_warn_hook(on_warning, NULL);
 	cede_set_unraisable_hook(on_unraisable, NULL);
 	while (fgets(line, sizeof line, stdin))

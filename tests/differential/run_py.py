@@ -18,8 +18,9 @@ STEPS_MAX = 300
 CHAIN_MAX = 12
 DEPTH_MAX = 3
 
-NEW_MESSAGES = sys.version_info >= (3, 12)
 has_close_values = '--no-close-values' not in sys.argv
+objects_drive = '--no-driving-objects' not in sys.argv
+forgets_to_hide = sys.version_info < (3, 13)   # what a coroutine awaits while it is thrown into
 
 
 class A(Exception):
@@ -45,14 +46,13 @@ def by_character(table, default):
   return row
 
 
-KINDS = by_character({'A': A, 'B': B, 'G': GeneratorExit, 'I': StopIteration,
+RAISED = by_character({'A': A, 'B': B, 'G': GeneratorExit, 'I': StopIteration,
                       'J': StopAsyncIteration}, K)
 CATCHES = by_character({
   '*': BaseException, 'E': Exception, 'R': RuntimeError, 'V': (ValueError, TypeError),
   'A': A, 'B': B, 'K': K, 'G': GeneratorExit, 'I': StopIteration}, ())
 NAMES = {A: 'A', B: 'B', K: 'K', GeneratorExit: 'G', StopIteration: 'I', StopAsyncIteration: 'J'}
-VALUES = [None] + list(range(1, 80))
-VALUES = [None] * 48 + VALUES
+VALUES = [None] * 49 + list(range(1, 80))
 
 slots = [None] * 128
 kept = [None] * 128
@@ -104,7 +104,7 @@ def seen(error):
 
 def new_error(kind):
   errors[0] += 1
-  return KINDS[kind](str(errors[0]))
+  return RAISED[kind](str(errors[0]))
 
 
 def raise_from(kind, cause):
@@ -192,7 +192,7 @@ def step_throw(slot, kind, guard):
 
 def step_throw_code(slot, kind, guard):
   if slots[slot] is not None:
-    throw('h', slot, KINDS[kind](), guard)
+    throw('h', slot, RAISED[kind](), guard)
 
 
 def step_throw_kept(slot, where, guard):
@@ -226,7 +226,10 @@ def state(coro):
 def step_query(slot, _, __):
   if slots[slot] is not None:
     awaited = slots[slot].cr_await
-    awaited = awaited.__qualname__ if hasattr(awaited, 'cr_frame') else '-'
+    if not hasattr(awaited, 'cr_frame') or forgets_to_hide and slots[slot].cr_running:
+      awaited = '-'
+    else:
+      awaited = awaited.__qualname__
     log(f'Q {slots[slot].__qualname__} {state(slots[slot])} {awaited}')
 
 
@@ -235,7 +238,7 @@ def step_raise(kind, _, __):
 
 
 def step_raise_bare(kind, _, __):
-  raise KINDS[kind]()
+  raise RAISED[kind]()
 
 
 def step_raise_from(kind, where, _):
@@ -335,7 +338,8 @@ class Object:
         raise StopIteration(VALUES[a])
       if op == 80:
         return None
-      PLAIN[op](a, b, c)
+      if objects_drive or op in b'Xx':
+        PLAIN[op](a, b, c)
 
   def send(self, _):
     answer = self.go_on('send')
@@ -378,6 +382,11 @@ class ObjectBoth(Object, Throwable, Closable):
 OBJECTS = [None] * 48 + [Object, ObjectThrow, ObjectClose, ObjectBoth]
 
 
+def refuse_running(slot):
+  if slots[slot].cr_running:
+    raise ValueError('coroutine already executing')
+
+
 # ---- blocks ----
 
 BLOCK = '''
@@ -399,6 +408,8 @@ SUSPEND = '''
     log(f'{me} awaited {value}')
   elif o == 65:
     if slots[code[pc + 1]] is not None:
+      if forgets_to_hide:
+        refuse_running(code[pc + 1])
       value = await slots[code[pc + 1]]
       log(f'{me} awaited {value}')
   elif o == 79:
