@@ -17,7 +17,7 @@
 
 #define MESSAGE_SIZE 256
 
-struct cede_error {
+struct cede_error_object {
 	uint32_t refs;
 	int code;
 	const char *place; /* a literal of the raiser */

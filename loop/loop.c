@@ -42,12 +42,20 @@ cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task)
 static void
 run_ready(cede_loop_t *loop)
 {
-	for (unsigned budget = CEDE__LOOP_BUDGET; loop->ready_first && budget > 0; budget--) {
+	uint64_t began_ns = 0; /* most runs are too short to ask */
+
+	for (unsigned steps = 1; loop->ready_first && steps <= CEDE__LOOP_BUDGET; steps++) {
 		cede_task_t *task = loop->ready_first;
 
 		loop->ready_first = task->next_ready;
 		task->is_ready = 0;
 		cede__task_step(task);
+		if (steps % CEDE__LOOP_LOOKS_AT_TIME != 0)
+			continue;
+		if (began_ns == 0)
+			began_ns = uv_hrtime();
+		else if (uv_hrtime() - began_ns > CEDE__LOOP_BUDGET_NS)
+			break;
 	}
 }
 

@@ -30,7 +30,9 @@
 #include "loop/timers.h"
 
 /* Resumes of one drain, before libuv gets its turn. */
-#define CEDE__LOOP_BUDGET 1000
+#define CEDE__LOOP_BUDGET        1000
+#define CEDE__LOOP_BUDGET_NS     5000000
+#define CEDE__LOOP_LOOKS_AT_TIME 8 /* every so many of them */
 
 struct cede__signal_watch;
 

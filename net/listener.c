@@ -33,6 +33,8 @@ struct cede_listener {
 	int fd;
 	uint8_t may_have_connection;
 	uint8_t is_armed;
+	uint8_t is_closed;
+	uint32_t refs;           /* libuv's, until its close callback, and a server's */
 	unsigned in_a_row;       /* accepted since libuv reported last */
 	cede_accept_t *acceptor; /* only while one waits */
 	cede_stream_t *spare;    /* memory for the next connection */
@@ -242,6 +244,8 @@ cede_accept_start(cede_listener_t *l, cede_accept_t *op)
 		return CEDE_ENOTASK;
 	if (l->acceptor)
 		return CEDE_EBUSY;
+	if (l->is_closed)
+		return CEDE_ECANCELED;
 	op->listener = l;
 	op->stream = NULL;
 	cede_future_init(&op->future, cancel_accept);
@@ -282,7 +286,28 @@ handle_closed(uv_handle_t *handle)
 
 	cede__loop_closed(l->loop);
 	close(l->fd);
-	cede__free(l);
+	cede__listener_unref(l);
+}
+
+cede_listener_t *
+cede__listener_ref(cede_listener_t *l)
+{
+	l->refs++;
+	return l;
+}
+
+void
+cede__listener_unref(cede_listener_t *l)
+{
+	if (--l->refs == 0)
+		cede__free(l);
+}
+
+void
+cede__listener_close_once(cede_listener_t *l)
+{
+	if (!l->is_closed)
+		cede_listener_close(l);
 }
 
 static void
@@ -318,6 +343,7 @@ cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 	cede__loop_opened(loop);
 	l->uv.data = l;
 	l->loop = loop;
+	l->refs = 1;
 	l->may_have_connection = 1;
 	l->pause.fire = pause_ends;
 	l->resource.close = close_left_open;
@@ -340,6 +366,8 @@ cede_listener_close(cede_listener_t *l)
 {
 	if (!l)
 		return;
+	cede__check(!l->is_closed, "a listener was closed twice");
+	l->is_closed = 1;
 	cede__list_remove(&l->resource.link);
 	cede__timer_unreserve(l->loop, &l->pause);
 	if (l->acceptor)

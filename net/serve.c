@@ -204,17 +204,19 @@ cede_serve(cede_listener_t *listener, cede_fn *handler, const cede_serve_options
 	};
 	int r;
 
+	cede__listener_ref(listener);
 	r = handler ? start_signals(&server) : CEDE_EINVAL;
 	if (r == 0 && server.options.on_ready)
 		server.options.on_ready(listener, server.options.data);
 	while (r == 0)
 		r = serve_next(&server);
 
-	cede_listener_close(listener);
+	cede__listener_close_once(listener);
 	if (r > 0)
 		r = drain(&server);
 	stop_signals(&server);
 	cede_group_leave(&server.connections);
+	cede__listener_unref(listener);
 	return r;
 }
 

@@ -35,6 +35,9 @@
 /* Reads of one stream, before libuv gets its turn. */
 #define CEDE__READS_IN_A_ROW 64
 
+/* Writes of one stream, before the other tasks get theirs. */
+#define CEDE__WRITES_IN_A_ROW 64
+
 struct cede_stream {
 	union {
 		uv_handle_t handle;
@@ -42,17 +45,19 @@ struct cede_stream {
 		uv_tcp_t tcp;
 	} uv;
 	cede_loop_t *loop;
-	int fd; /* libuv's; -1 before connecting and after closing */
+	int failure; /* the error that reading ended with; stays */
+	int fd;      /* libuv's; -1 before connecting and after closing */
 	uint32_t refs;
 	uint8_t may_have_data;
-	uint8_t is_armed;    /* libuv reports readability */
-	uint8_t is_at_end;   /* the peer's end of file was read */
-	uint8_t is_shut;     /* our end of file was sent */
-	uint8_t is_broken;   /* a write was given up half-way */
-	uint8_t is_idle_out; /* the idle limit has passed */
-	uint8_t is_closed;   /* libuv's handle is closed or closing */
-	uint8_t is_released; /* cede_close() was called */
-	uint8_t in_a_row;    /* reads that did not wait, since libuv reported last */
+	uint8_t is_armed;        /* libuv reports readability */
+	uint8_t is_at_end;       /* the peer's end of file was read */
+	uint8_t is_shut;         /* our end of file was sent */
+	uint8_t is_broken;       /* a write was given up half-way */
+	uint8_t is_idle_out;     /* the idle limit has passed */
+	uint8_t is_closed;       /* libuv's handle is closed or closing */
+	uint8_t is_released;     /* cede_close() was called */
+	uint8_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
+	uint8_t in_a_row;        /* reads that did not wait, since libuv reported last */
 
 	uint8_t lends_large; /* the next buffer lent is a large one */
 

@@ -33,6 +33,9 @@ receive(cede_stream_t *s, void *buffer, size_t size)
 	if (n < 0) {
 		if (errno == EAGAIN)
 			s->may_have_data = 0;
+		else
+			s->failure =
+				-errno; /* asked again, the system would call it an end of file */
 		return -errno;
 	}
 	if (n == 0)
@@ -103,6 +106,8 @@ check_read(cede_stream_t *s, size_t size)
 		return CEDE_EBUSY;
 	if (cede__unlikely(s->is_at_end))
 		return 0;
+	if (cede__unlikely(s->failure < 0))
+		return s->failure;
 	if (cede__unlikely(s->is_idle_out))
 		return CEDE_ETIMEDOUT;
 	return cede__unlikely(s->is_closed) ? CEDE_ECANCELED : 1;

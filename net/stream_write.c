@@ -141,6 +141,16 @@ cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *
 	return 0;
 }
 
+/* A writer whose peer takes everything at once lets the others run now and then. */
+CEDE_SUSPENDS static int
+give_way(cede_stream_t *s)
+{
+	int r = cede_sleep(0);
+
+	s->writes_in_a_row = 0;
+	return r < 0 ? 0 : r; /* it is written; the next await says what has come up */
+}
+
 ssize_t
 cede_write(cede_stream_t *s, const void *data, size_t size)
 {
@@ -155,6 +165,8 @@ cede_write(cede_stream_t *s, const void *data, size_t size)
 		r = begin_write(s, data, size, &op);
 	if (cede__unlikely(r == 0))
 		r = cede_await(&op.future);
+	else if (cede__unlikely(r > 0 && ++s->writes_in_a_row >= CEDE__WRITES_IN_A_ROW))
+		r = give_way(s);
 	return cede__likely(r >= 0) ? (ssize_t)size : r;
 }
 

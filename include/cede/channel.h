@@ -51,7 +51,7 @@ typedef struct cede_channel {
 } cede_channel_t;
 
 /** A send that was started. On the caller's stack. */
-typedef struct cede_channel_send {
+typedef struct cede_channel_send_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -59,7 +59,7 @@ typedef struct cede_channel_send {
 } cede_channel_send_t;
 
 /** A receive that was started. On the caller's stack. When its result is 0, future.value is the value. */
-typedef struct cede_channel_receive {
+typedef struct cede_channel_receive_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -167,11 +167,11 @@ typedef struct cede_subscriber {
 	/* private */
 	cede_broadcast_t *broadcast;
 	uint64_t next; /* the number of the value it receives next */
-	struct cede_broadcast_receive *pending;
+	struct cede_broadcast_receive_op *pending;
 } cede_subscriber_t;
 
 /** A send that was started. On the caller's stack. */
-typedef struct cede_broadcast_send {
+typedef struct cede_broadcast_send_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -180,7 +180,7 @@ typedef struct cede_broadcast_send {
 } cede_broadcast_send_t;
 
 /** A receive that was started. On the caller's stack. When its result is not negative, future.value is the value. */
-typedef struct cede_broadcast_receive {
+typedef struct cede_broadcast_receive_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;

@@ -97,7 +97,7 @@ CEDE_API int cede_coro_send(cede_coro_t *co, void *value, void **ret_value);
  *
  * CEDE_EXIT is special: what the coroutine awaits is closed first.
  *
- * @param code  negative; not CEDE_ESTOPITER
+ * @param code  negative; not CEDE_STOP into one that has not started
  * @return as cede_coro_send(); CEDE_EINVAL for a code that can't be raised
  */
 CEDE_API int cede_coro_throw(cede_coro_t *co, int code, void **ret_value);

@@ -28,7 +28,7 @@
 CEDE__BEGIN
 
 /** One raised error. The library's memory, counted references. */
-typedef struct cede_error cede_error_t;
+typedef struct cede_error_object cede_error_t;
 
 /**
  * Raises @code with a sentence: makes an error of both and the place of the

@@ -59,7 +59,7 @@ struct cede__timer {
 };
 
 /** A sleep that was started. On the caller's stack. */
-typedef struct cede_sleep {
+typedef struct cede_sleep_op {
 	cede_future_t future;
 	/* private */
 	struct cede__timer timer;
@@ -78,16 +78,16 @@ CEDE_API CEDE_SUSPENDS int cede_sleep(uint64_t delay_ms);
 CEDE_API int cede_sleep_start(uint64_t delay_ms, cede_sleep_t *op);
 
 /** A wait for a signal that was started. On the caller's stack. */
-typedef struct cede_signal {
+typedef struct cede_signal_op {
 	cede_future_t future;
 	/* private */
-	struct cede_signal *next, *prev;
+	struct cede_signal_op *next, *prev;
 	struct cede__signal_watch *watch;
 } cede_signal_t;
 
 /**
  * Waits for a signal of the process. Every waiter of every loop gets it. While
- * nobody waits the signal has the disposition it had before.
+ * nobody waits the signal has its default disposition (libuv sets that).
  *
  * @return the number of the signal; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_EINVAL: no
  *   signal that can be caught; CEDE_ENOTASK; CEDE_ENOMEM

@@ -20,7 +20,7 @@ CEDE__BEGIN
 typedef struct cede_stream cede_stream_t;
 
 /** A read that was started. On the caller's stack. */
-typedef struct cede_read {
+typedef struct cede_read_op {
 	cede_future_t future; /**< result: as cede_read() */
 
 	/* private */
@@ -30,7 +30,7 @@ typedef struct cede_read {
 } cede_read_t;
 
 /** A write that was started. On the caller's stack. */
-typedef struct cede_write {
+typedef struct cede_write_op {
 	cede_future_t future; /**< result: 0 when all of it was written */
 	size_t written;       /**< bytes handed to the system, whatever the result */
 
@@ -115,7 +115,8 @@ CEDE_API int cede_write_start(cede_stream_t *stream, const void *data, size_t si
 CEDE_API int cede_shutdown_write(cede_stream_t *stream);
 
 /**
- * Closes: what was written is still delivered. A read or write of another task
+ * Closes: what was written is still delivered, unless the peer has sent what was
+ * not read (the system then resets the connection). A read or write of another task
  * that is under way returns CEDE_ECANCELED. The descriptor is closed when this
  * returns and @stream must not be used again.
  *

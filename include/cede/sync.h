@@ -70,7 +70,7 @@ typedef struct cede_event {
 /* clang-format on */
 
 /** A wait for an event that was started. On the caller's stack. */
-typedef struct cede_event_wait {
+typedef struct cede_event_wait_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -122,7 +122,7 @@ typedef struct cede_mutex {
 /* clang-format on */
 
 /** A lock that was started. On the caller's stack. */
-typedef struct cede_mutex_lock {
+typedef struct cede_mutex_lock_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -183,7 +183,7 @@ typedef struct cede_semaphore {
 /* clang-format on */
 
 /** An acquire that was started. On the caller's stack. */
-typedef struct cede_semaphore_acquire {
+typedef struct cede_semaphore_acquire_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;
@@ -236,7 +236,7 @@ typedef struct cede_condition {
 /* clang-format on */
 
 /** A wait for a condition that was started. On the caller's stack. */
-typedef struct cede_condition_wait {
+typedef struct cede_condition_wait_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter; /* in the condition's queue; notified: in the mutex's */
@@ -302,7 +302,7 @@ typedef struct cede_barrier {
 /* clang-format on */
 
 /** A wait at a barrier that was started. On the caller's stack. */
-typedef struct cede_barrier_wait {
+typedef struct cede_barrier_wait_op {
 	cede_future_t future;
 	/* private */
 	struct cede__waiter waiter;

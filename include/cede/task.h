@@ -54,10 +54,10 @@ CEDE_API const char *cede_task_name(const cede_task_t *task);
 CEDE_API const char *cede_task_place(const cede_task_t *task);
 
 /** A wait for the end of a task that was started. On the caller's stack. */
-typedef struct cede_join {
+typedef struct cede_join_op {
 	cede_future_t future;
 	/* private */
-	struct cede_join *next, *prev;
+	struct cede_join_op *next, *prev;
 	cede_task_t *task;
 } cede_join_t;
 

@@ -43,7 +43,7 @@ CEDE_API void cede_listener_close(cede_listener_t *listener);
 CEDE_API int cede_listener_address(const cede_listener_t *listener, char *buffer, size_t size);
 
 /** An accept that was started. On the caller's stack. */
-typedef struct cede_accept {
+typedef struct cede_accept_op {
 	cede_future_t future;  /**< result: 0 */
 	cede_stream_t *stream; /**< when the result is 0: the caller's */
 
