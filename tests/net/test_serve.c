@@ -159,6 +159,53 @@ TASK_TEST(serve, a_handler_may_close_its_stream_itself)
 	cr_assert_eq(stop_server(&s), CEDE_EXIT);
 }
 
+TASK_TEST(serve, closing_its_listener_ends_it)
+{
+	struct server s = { .handler = echo };
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	cede_listener_close(s.listener);
+	cr_assert_eq(join_server(&s), CEDE_ECANCELED);
+}
+
+static int
+keep_data(void *arg)
+{
+	int *kept = cede_serve_data(arg);
+
+	*kept += 1 + cede_serve_is_draining(arg);
+	seen.ended++;
+	return 0;
+}
+
+static void
+note_ready(cede_listener_t *listener, void *data)
+{
+	char address[56];
+
+	cr_assert_eq(cede_listener_address(listener, address, sizeof address), 0);
+	*(int *)data += 100;
+}
+
+TASK_TEST(serve, its_handlers_share_data_and_are_told_when_it_is_ready)
+{
+	int data = 0, fd;
+	struct server s = {
+		.handler = keep_data,
+		.options = { .data = &data, .on_ready = note_ready },
+	};
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	cr_assert_eq(data, 100);
+	fd = peer_connect(s.port);
+	wait_until_ended(1);
+	peer_close(fd);
+	cr_assert_eq(data, 101);
+	cr_assert_eq(stop_server(&s), CEDE_EXIT);
+}
+
 static void
 count_error(cede_stream_t *stream, int code, void *data)
 {

@@ -135,6 +135,43 @@ PAIR_TEST(stream_read, a_reset_is_an_error)
 	cr_assert_eq(cede_read(p->stream, buffer, sizeof buffer), CEDE_ECONNRESET);
 }
 
+/* Asked a second time the system says "end of file", as if all had been well. */
+PAIR_TEST(stream_read, a_reset_stays_an_error)
+{
+	char buffer[16];
+
+	peer_reset(p->peer);
+	p->peer = -1;
+	cr_assert_eq(cede_read(p->stream, buffer, sizeof buffer), CEDE_ECONNRESET);
+	cr_assert_eq(cede_read(p->stream, buffer, sizeof buffer), CEDE_ECONNRESET);
+}
+
+PAIR_TEST(stream_read, a_lent_buffer_has_what_came)
+{
+	const void *data = NULL;
+
+	peer_send(p->peer, "hello", 5);
+	cr_assert_eq(cede_read_lend(p->stream, &data), 5);
+	cr_assert_eq(memcmp(data, "hello", 5), 0);
+	cede_read_return(p->stream);
+	peer_shutdown(p->peer);
+	cr_assert_eq(cede_read_lend(p->stream, &data), 0);
+}
+
+PAIR_TEST(stream_read, a_lending_read_in_a_select_has_its_data_as_the_value)
+{
+	cede_read_t op;
+	cede_sleep_t tick;
+	cede_future_t *both[] = { &tick.future, &op.future };
+
+	cr_assert_eq(cede_read_lend_start(p->stream, &op), 0);
+	cr_assert_eq(cede_sleep_start(60000, &tick), 0);
+	peer_send(p->peer, "hi", 2);
+	cr_assert_eq(cede_select(2, both), 1);
+	cr_assert_eq(op.future.result, 2);
+	cr_assert_eq(memcmp(op.future.value, "hi", 2), 0);
+}
+
 PAIR_TEST(stream_read, a_reset_ends_a_read_that_waits)
 {
 	struct reading r = { .stream = p->stream };

@@ -546,3 +546,26 @@ Test(stream_write, no_memory_at_all_is_an_error)
 {
 	cr_assert_geq(expect_failures_are_survived(write_with_an_idle_limit, FAULT_FOREVER), 1);
 }
+
+/* ---- fairness ---- */
+
+static int
+count_turns(void *arg)
+{
+	int *turns = arg, r;
+
+	while ((r = cede_sleep(0)) == 0)
+		++*turns;
+	return r;
+}
+
+PAIR_TEST(stream_write, a_writer_that_never_waits_lets_others_run)
+{
+	int turns = 0;
+
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn(&g, count_turns, &turns), 0);
+	for (int i = 0; i < 1000; i++)
+		cr_assert_eq(cede_write(p->stream, "x", 1), 1);
+	cr_assert_gt(turns, 0);
+}
