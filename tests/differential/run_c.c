@@ -36,7 +36,7 @@ struct frame {
 struct birth {
 	const char *code;
 	char name[8];
-	char is_gen;
+	int is_gen;
 	struct any child; /* made by its step B, and the body's own for as long */
 };
 

@@ -445,10 +445,14 @@ DELEGATE = '''
     log(f'{me} got {value}')
   elif o == 66:
     value = yield from new_gen(code[pc + 1])
+    if type(value) is StopIteration:
+      value = None
     log(f'{me} awaited {value}')
   elif o == 65:
     if slots[code[pc + 1]] is not None and slots[code[pc + 1]].__qualname__[0] == 'g':
       value = yield from slots[code[pc + 1]]
+      if type(value) is StopIteration:
+        value = None
       log(f'{me} awaited {value}')
   elif o == 79:
     value = yield from OBJECTS[code[pc + 1]](code[pc + 2], me)
