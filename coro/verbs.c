@@ -118,6 +118,15 @@ throw_back(struct cede__thread *th, int code, cede_error_t *error)
 	return code;
 }
 
+/* What the leaf delegates to has ended, and raises the StopIteration thrown into it: that is its end. */
+static int
+end_delegation(struct cede__thread *th, cede_coro_t *root, void **ret_value)
+{
+	root->turn = root->leaf;
+	root->turn_kind = CEDE__TURN_THROW;
+	return cede__resume_with_value(th, root, NULL, ret_value);
+}
+
 int
 cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_value)
 {
@@ -144,10 +153,14 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 	error = cede__engine_thrown(th, co, code, error);
 	if (fault < 0) {
 		cede_coro_t *child = cede__chain_break(co->leaf);
+		int is_exhausted = cede__chain_is_exhausted(child, fault);
 
+		if (is_exhausted && code == CEDE_STOP) {
+			cede_error_unref(error);
+			return end_delegation(th, co, ret_value);
+		}
 		/* A close of what has ended succeeds, a throw into it is an error of its own. */
-		if (!cede__chain_is_exhausted(child, fault) &&
-			!(code == CEDE_EXIT && fault == CEDE_EREUSED)) {
+		if (!is_exhausted && !(code == CEDE_EXIT && fault == CEDE_EREUSED)) {
 			cede_error_unref(error);
 			code = fault;
 			error = cede__engine_error(th, th->current, child, fault);

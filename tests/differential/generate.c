@@ -18,7 +18,7 @@
 enum where { MAIN, BODY, OBJECT };
 
 static uint64_t state;
-static int body_count, object_count;
+static int body_count, object_count, mix;
 
 /* splitmix64 */
 static uint64_t
@@ -86,6 +86,13 @@ body_after(int block)
 	if (later > 0 && below(8) > 0)
 		return digit(block + 1 + below(later));
 	return digit(1 + below(body_count));
+}
+
+/* A program has coroutines, or generators, or both. */
+static char
+new_one(void)
+{
+	return mix == 0 || (mix == 2 && below(2)) ? 'N' : 'G';
 }
 
 static char
@@ -164,7 +171,7 @@ add_slots(struct text *t, int block)
 	switch (below(6)) {
 	case 0:
 	case 1:
-		add(t, 'N', slot(), body_after(block), '.');
+		add(t, new_one(), slot(), body_after(block), '.');
 		return;
 	case 2:
 		add(t, 'D', slot(), '.', '.');
@@ -263,8 +270,9 @@ print_program(void)
 
 	body_count = 1 + below(5);
 	object_count = below(4);
+	mix = below(6) < 3 ? 0 : below(3);
 	for (int i = 0; i < 3; i++)
-		add(&t, 'N', digit(i), digit(1 + below(body_count)), '.');
+		add(&t, new_one(), digit(i), digit(1 + below(body_count)), '.');
 	add_block(&t, 0, MAIN, 0, 0, 30);
 	end_block(&t, '|');
 	for (int i = 1; i <= body_count; i++) {

@@ -14,19 +14,15 @@
  * (seen()), since Python makes an error object where the error is raised, and
  * cede where it is handled first.
  */
-#include <cede/coro.h>
-#include <cede/error.h>
+#include "run_int.h"
+
 #include <cede/hooks.h>
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS_MAX  300 /* of one program; what would come then is left out */
 #define BLOCKS_MAX 64
-#define SLOTS_MAX  128 /* arguments are characters, and index tables as they are */
-#define CHAIN_MAX  12  /* errors of a chain that are printed */
 
 /* What runs one block: the body of a coroutine, or what stands outside all. */
 struct frame {
@@ -40,7 +36,8 @@ struct frame {
 struct birth {
 	const char *code;
 	char name[8];
-	cede_coro_t *child; /* made by its step B, and the body's own for as long */
+	int is_gen;
+	struct any child; /* made by its step B, and the body's own for as long */
 };
 
 /* An awaitable of the program's own: each call goes on in the block where the last one stopped. */
@@ -49,23 +46,12 @@ struct object {
 };
 
 static const char *blocks[BLOCKS_MAX];
-static cede_coro_t *slots[SLOTS_MAX];
-static cede_error_t *kept[SLOTS_MAX];
-static cede_error_t *causes[STEPS_MAX];
+static struct any slots[SLOTS_MAX];
 static struct birth births[STEPS_MAX];
-static int steps_left, birth_count, error_count, cause_count;
+static int steps_left, birth_count;
 static int has_close_values = 1, objects_drive = 1; /* less with older Pythons */
 
-static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-}
-
-/* ---- values and errors ---- */
+/* ---- values ---- */
 
 static void *
 value_of(char c)
@@ -84,223 +70,27 @@ text_of(const void *value)
 	return text;
 }
 
-static int
-code_of(char kind)
-{
-	switch (kind) {
-	case 'A':
-		return CEDE_EPIPE;
-	case 'B':
-		return CEDE_ECONNRESET;
-	case 'G':
-		return CEDE_EXIT;
-	case 'I':
-		return CEDE_STOP;
-	case 'J':
-		return CEDE_STOP_ASYNC;
-	default:
-		return CEDE_ECANCELED; /* K */
-	}
-}
-
-static const char *
-kind_of(int code)
-{
-	switch (code) {
-	case CEDE_EPIPE:
-		return "A";
-	case CEDE_ECONNRESET:
-		return "B";
-	case CEDE_EXIT:
-		return "G";
-	case CEDE_STOP:
-		return "I";
-	case CEDE_STOP_ASYNC:
-		return "J";
-	case CEDE_ECANCELED:
-		return "K";
-	case CEDE_EINVAL:
-		return "Invalid";
-	case CEDE_EREUSED:
-	case CEDE_EIGNORED:
-	case CEDE_EAWAITED:
-	case CEDE_ESTOPITER:
-		return "RuntimeError";
-	case CEDE_ERUNNING:
-		return "ValueError";
-	case CEDE_ENOTSTARTED:
-		return "TypeError";
-	default:
-		return cede_err_name(code);
-	}
-}
-
-/* Does `except` of that kind catch the code? */
-static int
-catches(char kind, int code)
-{
-	const char *is = kind_of(code);
-
-	switch (kind) {
-	case '*': /* BaseException */
-		return 1;
-	case 'E': /* Exception */
-		return *is != 'G' && *is != 'K';
-	case 'R':
-		return *is == 'R';
-	case 'V': /* ValueError, TypeError */
-		return *is == 'V' || *is == 'T';
-	default:
-		return is[0] == kind && !is[1];
-	}
-}
-
-static int
-is_of_engine(int code)
-{
-	return code <= CEDE_EREUSED && code >= CEDE_ESTOPITER;
-}
-
-/* Python's str() of it: empty for what was raised without a text. */
-static const char *
-message_of(const cede_error_t *error)
-{
-	const char *message = cede_error_message(error);
-	int code = cede_error_code(error);
-
-	if (is_of_engine(code) || code == CEDE_EINVAL)
-		return message;
-	return strcmp(message, cede_strerror(code)) == 0 ? "" : message;
-}
-
-/* An error, its causes in braces, its contexts after it. */
-static void
-say_chain(const cede_error_t *error, int *left)
-{
-	for (;;) {
-		const cede_error_t *cause = cede_error_cause(error);
-
-		if ((*left)-- <= 0) {
-			say("...");
-			return;
-		}
-		say("%s(%s)", kind_of(cede_error_code(error)), message_of(error));
-		if (cause && cause == cede_error_context(error)) {
-			say("=");
-		} else if (cause) {
-			say("{");
-			say_chain(cause, left);
-			say("}");
-		}
-		error = cede_error_context(error);
-		if (!error)
-			return;
-		say("<");
-	}
-}
-
-static void
-say_error(const cede_error_t *error)
-{
-	int left = CHAIN_MAX;
-
-	say_chain(error, &left);
-	say("\n");
-}
-
-/* A code was received: the error behind it is made now, if there is none. */
-static int
-seen(int code)
-{
-	cede_handler_t handler;
-
-	if (code < 0) {
-		cede_handler_enter(&handler, code);
-		cede_handler_leave(&handler);
-	}
-	return code;
-}
-
-static cede_error_t *
-new_error(char kind)
-{
-	char text[16];
-
-	snprintf(text, sizeof text, "%d", ++error_count);
-	return cede_error_create(code_of(kind), text, NULL, NULL);
-}
-
-static int
-raise_new(char kind)
-{
-	return cede_raise(code_of(kind), "%d", ++error_count);
-}
-
-/* An error that is somebody's cause is not raised once more: cede makes no cycles through causes. */
-static int
-is_cause(const cede_error_t *error)
-{
-	for (int i = 0; i < cause_count; i++)
-		if (causes[i] == error)
-			return 1;
-	return 0;
-}
-
-static int
-raise_from(char kind, cede_error_t *cause)
-{
-	if (cause && !is_cause(cause))
-		causes[cause_count++] = cede_error_ref(cause);
-	return cede_raise_from(cause, code_of(kind), "%d", ++error_count);
-}
-
-static void
-keep(char where, cede_error_t *error)
-{
-	if (!error || cede_error_cause(error) || is_cause(error) ||
-		cede_error_code(error) == CEDE_STOP)
-		return;
-	cede_error_ref(error);
-	cede_error_unref(kept[(int)where]);
-	kept[(int)where] = error;
-}
-
-/* The kept error, or a new one where there is none that may be raised. Owned. */
-static cede_error_t *
-kept_or_new(char where)
-{
-	cede_error_t *error = kept[(int)where];
-
-	return error && !is_cause(error) ? cede_error_ref(error) : new_error('A');
-}
-
-static int
-raise_kept(char where)
-{
-	cede_error_t *error = kept_or_new(where);
-	int r = cede_raise_error(error);
-
-	cede_error_unref(error);
-	return r;
-}
-
 /* ---- what any block may do ---- */
 
 static int body(void *arg);
 
-static cede_coro_t *
-new_coro(char block)
+static struct any
+make(char block, int is_gen)
 {
 	struct birth *birth = &births[birth_count];
 	cede_coro_options_t options = { .name = birth->name };
-	cede_coro_t *co;
+	struct any any = { NULL, NULL };
+	int r;
 
-	snprintf(birth->name, sizeof birth->name, "c%d", birth_count++);
+	snprintf(birth->name, sizeof birth->name, "%c%d", is_gen ? 'g' : 'c', birth_count++);
 	birth->code = blocks[block - '0'];
-	birth->child = NULL;
-	if (cede_coro_create(&co, body, birth, &options) < 0)
+	birth->is_gen = is_gen;
+	birth->child = any;
+	r = is_gen ? cede_gen_create(&any.gen, body, birth, &options)
+		   : cede_coro_create(&any.co, body, birth, &options);
+	if (r < 0)
 		abort();
-	return co;
+	return any;
 }
 
 static struct birth *
@@ -310,30 +100,30 @@ birth_of(const char *name)
 }
 
 static void
-put_slot(char slot, cede_coro_t *co)
+put_slot(char slot, struct any any)
 {
-	cede_coro_t *old = slots[(int)slot];
+	struct any old = slots[(int)slot];
 
-	slots[(int)slot] = co;
-	cede_coro_unref(old);
+	slots[(int)slot] = any;
+	any_unref(old);
 }
 
 static int
-drive(const char *op, cede_coro_t *co, void **ret_value)
+drive(const char *op, struct any any, void **ret_value)
 {
 	cede_error_t *error;
 	int r;
 
 	switch (*op) {
 	case 'S':
-		return cede_coro_send(co, value_of(op[2]), ret_value);
+		return any_send(any, value_of(op[2]), ret_value);
 	case 'h':
-		return cede_coro_throw(co, code_of(op[2]), ret_value);
+		return any_throw(any, code_of(op[2]), ret_value);
 	case 'C':
-		return cede_coro_close(co, ret_value);
+		return any_close(any, ret_value);
 	default: /* H, J */
 		error = *op == 'H' ? new_error(op[2]) : kept_or_new(op[2]);
-		r = cede_coro_throw_error(co, error, ret_value);
+		r = any_throw_error(any, error, ret_value);
 		cede_error_unref(error);
 		return r;
 	}
@@ -343,16 +133,16 @@ drive(const char *op, cede_coro_t *co, void **ret_value)
 static int
 drive_slot(const char *op)
 {
-	cede_coro_t *co = slots[(int)op[1]];
+	struct any any = slots[(int)op[1]];
 	void *value = NULL;
 	char name[8];
 	int r;
 
-	if (!co)
+	if (!any_is(any))
 		return 0;
-	snprintf(name, sizeof name, "%s", cede_coro_name(co));
-	r = drive(op, cede_coro_ref(co), &value);
-	cede_coro_unref(co);
+	snprintf(name, sizeof name, "%s", any_name(any));
+	r = drive(op, any_ref(any), &value);
+	any_unref(any);
 	if (r < 0) {
 		seen(r);
 		if (op[3] != '1')
@@ -368,14 +158,12 @@ drive_slot(const char *op)
 }
 
 static void
-query(const cede_coro_t *co)
+query(struct any any)
 {
 	static const char *const states[] = { "CREATED", "RUNNING", "SUSPENDED", "CLOSED" };
-	const cede_coro_t *awaiting = co ? cede_coro_awaiting(co) : NULL;
 
-	if (co)
-		say("Q %s %s %s\n", cede_coro_name(co), states[cede_coro_state(co)],
-			awaiting ? cede_coro_name(awaiting) : "-");
+	if (any_is(any))
+		say("Q %s %s %s\n", any_name(any), states[any_state(any)], any_awaiting(any));
 }
 
 /* One step that needs no coroutine to run in. 0, or the code it raised. */
@@ -384,13 +172,16 @@ do_plain(const char *op, const cede_handler_t *handler)
 {
 	switch (*op) {
 	case 'N':
-		put_slot(op[1], new_coro(op[2]));
+		put_slot(op[1], make(op[2], 0));
+		return 0;
+	case 'G':
+		put_slot(op[1], make(op[2], 1));
 		return 0;
 	case 'D':
-		put_slot(op[1], NULL);
+		put_slot(op[1], (struct any){ NULL, NULL });
 		return 0;
 	case 'M':
-		put_slot(op[1], slots[(int)op[2]] ? cede_coro_ref(slots[(int)op[2]]) : NULL);
+		put_slot(op[1], any_ref(slots[(int)op[2]]));
 		return 0;
 	case 'S':
 	case 'H':
@@ -406,7 +197,7 @@ do_plain(const char *op, const cede_handler_t *handler)
 	case 'x':
 		return cede_raise(code_of(op[1]), "%s", "");
 	case 'F':
-		return raise_from(op[1], kept[(int)op[2]]);
+		return raise_from_kept(op[1], op[2]);
 	case 'f':
 		return raise_from(op[1], handler->error);
 	case 'U':
@@ -549,6 +340,15 @@ run_try(struct frame *f)
 	return q == 0 ? r : q;
 }
 
+static void
+release_child(struct birth *birth)
+{
+	struct any child = birth->child;
+
+	birth->child = (struct any){ NULL, NULL };
+	any_unref(child);
+}
+
 /* The awaited one is the body's own, until on_unraisable() knows that it never goes on. */
 static int
 await_new(struct frame *f, const char *op, void **ret_value)
@@ -556,10 +356,17 @@ await_new(struct frame *f, const char *op, void **ret_value)
 	struct birth *birth = birth_of(f->me);
 	int r;
 
-	birth->child = new_coro(op[1]);
-	r = cede_await_coro(birth->child, ret_value);
-	birth->child = cede_coro_unref(birth->child);
+	birth->child = make(op[1], birth->is_gen);
+	r = any_await(birth->child, ret_value);
+	release_child(birth);
 	return r;
+}
+
+/* A coroutine awaits coroutines, a generator delegates to generators. */
+static int
+may_await(const struct frame *f, struct any any)
+{
+	return birth_of(f->me)->is_gen ? any.gen != NULL : any.co != NULL;
 }
 
 static int
@@ -572,8 +379,8 @@ run_await(struct frame *f, const char *op)
 		r = await_object(f, op, &value);
 	else if (*op == 'B')
 		r = await_new(f, op, &value);
-	else if (slots[(int)op[1]])
-		r = cede_await_coro(slots[(int)op[1]], &value);
+	else if (may_await(f, slots[(int)op[1]]))
+		r = any_await(slots[(int)op[1]], &value);
 	else
 		return 0;
 	if (r < 0)
@@ -657,11 +464,8 @@ on_unraisable(const cede_coro_t *co, int code, const char *what, void *data)
 	say("unraisable %s ", cede_coro_name(co));
 	say_error(cede_error());
 	/* It is given up, in the middle: what its body holds is released by us. */
-	if (code == CEDE_EIGNORED && cede_coro_state(co) == CEDE_CORO_SUSPENDED) {
-		struct birth *birth = birth_of(cede_coro_name(co));
-
-		birth->child = cede_coro_unref(birth->child);
-	}
+	if (code == CEDE_EIGNORED && cede_coro_state(co) == CEDE_CORO_SUSPENDED)
+		release_child(birth_of(cede_coro_name(co)));
 }
 
 /* A coroutine that is dropped may fill a slot that was empty. */
@@ -669,15 +473,12 @@ static void
 clean_up(void)
 {
 	for (int i = 0; i < SLOTS_MAX; i++) {
-		if (!slots[i])
+		if (!any_is(slots[i]))
 			continue;
-		put_slot((char)i, NULL);
+		put_slot((char)i, (struct any){ NULL, NULL });
 		i = -1;
 	}
-	for (int i = 0; i < SLOTS_MAX; i++)
-		kept[i] = cede_error_unref(kept[i]);
-	while (cause_count > 0)
-		cede_error_unref(causes[--cause_count]);
+	forget_errors();
 }
 
 static void
@@ -690,7 +491,7 @@ run_program(char *text)
 		block = strtok_r(NULL, "|\n", &save))
 		blocks[count++] = block;
 	steps_left = STEPS_MAX;
-	birth_count = error_count = 0;
+	birth_count = 0;
 	f.pc = blocks[0];
 	r = run_block(&f);
 	if (r < 0) {

@@ -138,6 +138,18 @@ def step_new(slot, block, _):
   slots[slot] = new_coro(block)
 
 
+def new_gen(block):
+  name = f'g{births[0]}'
+  births[0] += 1
+  gen = generator_body(blocks[block - 48], name)
+  gen.__qualname__ = name
+  return gen
+
+
+def step_new_gen(slot, block, _):
+  slots[slot] = new_gen(block)
+
+
 def step_drop(slot, _, __):
   slots[slot] = None
 
@@ -172,7 +184,12 @@ def throw(letter, slot, thrown, guard):
       thrown.thrower_handles = sys.exc_info()[1]
     value = slots[slot].throw(thrown)
   except StopIteration as stop:
-    log(f'{letter} {name} returned {stop.value}')
+    if stop is not thrown:
+      log(f'{letter} {name} returned {stop.value}')
+    elif guard != 49:
+      raise
+    else:
+      log(f'{letter} {name} raised {seen(stop)}')
   except BaseException as error:
     if guard != 49:
       raise
@@ -214,23 +231,27 @@ def step_close(slot, _, guard):
     log(f'C {name} closed {value if has_close_values else "-"}')
 
 
-def state(coro):
-  """inspect.getcoroutinestate(), which is slow."""
-  if coro.cr_running:
-    return 'RUNNING'
-  if coro.cr_frame is None:
-    return 'CLOSED'
-  return 'SUSPENDED' if coro.cr_suspended else 'CREATED'
+def state(any):
+  """inspect.getcoroutinestate() and inspect.getgeneratorstate(), which are slow."""
+  return inspected(any)[0]
+
+
+def inspected(any):
+  if any.__qualname__[0] == 'c':
+    running, suspended, frame, awaits = any.cr_running, any.cr_suspended, any.cr_frame, any.cr_await
+  else:
+    running, suspended, frame, awaits = any.gi_running, any.gi_suspended, any.gi_frame, any.gi_yieldfrom
+  if running:
+    return 'RUNNING', None if forgets_to_hide else awaits
+  if frame is None:
+    return 'CLOSED', awaits
+  return 'SUSPENDED' if suspended else 'CREATED', awaits
 
 
 def step_query(slot, _, __):
   if slots[slot] is not None:
-    awaited = slots[slot].cr_await
-    if not hasattr(awaited, 'cr_frame') or forgets_to_hide and slots[slot].cr_running:
-      awaited = '-'
-    else:
-      awaited = awaited.__qualname__
-    log(f'Q {slots[slot].__qualname__} {state(slots[slot])} {awaited}')
+    word, awaits = inspected(slots[slot])
+    log(f'Q {slots[slot].__qualname__} {word} {getattr(awaits, "__qualname__", "-")}')
 
 
 def step_raise(kind, _, __):
@@ -265,7 +286,7 @@ def step_reraise(_, __, ___):
 
 
 PLAIN = by_character({
-  'N': step_new, 'D': step_drop, 'M': step_copy, 'S': step_send, 'H': step_throw,
+  'N': step_new, 'G': step_new_gen, 'D': step_drop, 'M': step_copy, 'S': step_send, 'H': step_throw,
   'h': step_throw_code, 'J': step_throw_kept, 'C': step_close, 'Q': step_query,
   'X': step_raise, 'x': step_raise_bare, 'F': step_raise_from, 'f': step_raise_from_handled,
   'U': step_raise_kept, 'V': step_keep, 'W': step_reraise}, None)
@@ -407,13 +428,34 @@ SUSPEND = '''
     value = await new_coro(code[pc + 1])
     log(f'{me} awaited {value}')
   elif o == 65:
-    if slots[code[pc + 1]] is not None:
+    if slots[code[pc + 1]] is not None and slots[code[pc + 1]].__qualname__[0] == 'c':
       if forgets_to_hide:
         refuse_running(code[pc + 1])
       value = await slots[code[pc + 1]]
       log(f'{me} awaited {value}')
   elif o == 79:
     value = await OBJECTS[code[pc + 1]](code[pc + 2], me)
+    if type(value) is StopIteration:
+      value = None
+    log(f'{me} awaited {value}')
+'''
+DELEGATE = '''
+  elif o == 89:
+    value = yield VALUES[code[pc + 1]]
+    log(f'{me} got {value}')
+  elif o == 66:
+    value = yield from new_gen(code[pc + 1])
+    if type(value) is StopIteration:
+      value = None
+    log(f'{me} awaited {value}')
+  elif o == 65:
+    if slots[code[pc + 1]] is not None and slots[code[pc + 1]].__qualname__[0] == 'g':
+      value = yield from slots[code[pc + 1]]
+      if type(value) is StopIteration:
+        value = None
+      log(f'{me} awaited {value}')
+  elif o == 79:
+    value = yield from OBJECTS[code[pc + 1]](code[pc + 2], me)
     if type(value) is StopIteration:
       value = None
     log(f'{me} awaited {value}')
@@ -463,7 +505,7 @@ def indent(text, by):
 
 
 def block(level, suspends):
-  text = BLOCK + (SUSPEND if suspends else '') + RETURN
+  text = BLOCK + suspends + RETURN
   if level < DEPTH_MAX:
     inner = indent(block(level + 1, suspends), 6)
     text += TRY.replace('@BLOCK', inner).replace('@', str(level))
@@ -475,8 +517,9 @@ def function(head, suspends):
           indent(block(0, suspends), 2) + '  return result if returns else None\n')
 
 
-exec(function('async def body(code, me):\n  log(f"{me} starts")', True))
-exec(function('def main_block(code, me):', False))
+exec(function('async def body(code, me):\n  log(f"{me} starts")', SUSPEND))
+exec(function('def generator_body(code, me):\n  log(f"{me} starts")', DELEGATE))
+exec(function('def main_block(code, me):', ''))
 
 
 # ---- programs ----
