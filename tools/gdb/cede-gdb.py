@@ -53,12 +53,18 @@ def plural(count, word):
 
 # ---- finding coroutines ------------------------------------------------------------
 
-def slabs():
-  """(base, bytes, stride) of each."""
+def first_chunk():
+  """The table's address."""
   try:
-    chunk = gdb.parse_and_eval("&'stack_overflow.c'::first_chunk")
+    address = gdb.parse_and_eval('(unsigned long)&cede__overflow_chunks')
+    return address.cast(gdb.lookup_type('struct chunk').pointer())
   except gdb.error:
     raise gdb.GdbError('There is no debugging information of libcede here.')
+
+
+def slabs():
+  """(base, bytes, stride) of each."""
+  chunk = first_chunk()
   while int(chunk):
     entries = chunk['entries']
     for i in range(entries.type.range()[1] + 1):
