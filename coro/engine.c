@@ -62,6 +62,7 @@ cede__engine_start(struct cede__thread *th, cede_coro_t *co)
 	if (cede__unlikely(r < 0))
 		return r;
 	co->stack->owner = co->name;
+	co->stack->user = co;
 	co->thread = th;
 	th->started++;
 	cede__context_make(&co->context, co->stack->low, co->stack->size, entry, co);

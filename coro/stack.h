@@ -36,17 +36,18 @@ struct cede__slab;
 /* What the owner may read. The rest of the descriptor is stack.c's. */
 struct cede__stack {
 	void *low;         /* lowest usable byte, above the guard */
-	size_t size;       /* usable bytes from low: the first frame starts at low + size */
 	const char *owner; /* whose it is, for the overflow report; set by the owner, not copied */
+	const void *user;  /* the owner's object, for debuggers (tools/gdb); may be an old one's */
+	uint32_t size;     /* usable bytes from low: the first frame starts at low + size */
 
 	/* Private. */
+	uint32_t slot; /* which of the slab's */
 	struct cede__slab *slab;
-	uint32_t slot;        /* which of the slab's */
 	uint32_t valgrind_id; /* under valgrind only */
 	uint8_t class_index;  /* size class: the minimum << class_index bytes */
 	uint8_t is_free;      /* released, and not acquired since */
 	uint8_t is_used;      /* had an owner before, whose bytes may still be there */
-	uint8_t reserved[5];
+	uint8_t reserved;
 };
 
 /** One pool a thread. Its memory comes from cede__alloc(). 0 or CEDE_ENOMEM. */

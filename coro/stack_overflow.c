@@ -53,8 +53,11 @@ struct chunk {
 	_Atomic(struct chunk *) next;
 };
 
-/* Enough for a million stacks on each of four threads, without a mapping. */
-static struct chunk first_chunk;
+/*
+ * Enough for a million stacks on each of four threads, without a mapping. Not
+ * static, so that debuggers find it by its name (tools/gdb).
+ */
+struct chunk cede__overflow_chunks;
 
 /* The chunk after `chunk`, made if there is none; NULL when there is no memory. */
 static struct chunk *
@@ -80,7 +83,7 @@ next_chunk(struct chunk *chunk)
 static struct cede__overflow_entry *
 claim_entry(void)
 {
-	for (struct chunk *chunk = &first_chunk; chunk; chunk = next_chunk(chunk)) {
+	for (struct chunk *chunk = &cede__overflow_chunks; chunk; chunk = next_chunk(chunk)) {
 		for (size_t i = 0; i < CEDE__ARRAY_LEN(chunk->entries); i++) {
 			uintptr_t free_base = 0;
 
@@ -118,7 +121,8 @@ cede__overflow_remove(struct cede__overflow_entry *entry)
 static int
 find_slab(uintptr_t addr, struct cede__slab_shape *ret_shape)
 {
-	for (struct chunk *chunk = &first_chunk; chunk; chunk = atomic_load(&chunk->next)) {
+	for (struct chunk *chunk = &cede__overflow_chunks; chunk;
+		chunk = atomic_load(&chunk->next)) {
 		for (size_t i = 0; i < CEDE__ARRAY_LEN(chunk->entries); i++) {
 			struct cede__overflow_entry *entry = &chunk->entries[i];
 			uintptr_t base = atomic_load(&entry->base);

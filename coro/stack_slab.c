@@ -181,7 +181,7 @@ write_descriptor(struct cede__slab *slab, uint32_t slot)
 
 	*stack = (struct cede__stack){
 		.low = low,
-		.size = (size_t)((char *)stack - low),
+		.size = (uint32_t)((char *)stack - low),
 		.slab = slab,
 		.slot = slot,
 		.class_index = cls->index,

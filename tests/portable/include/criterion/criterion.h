@@ -24,9 +24,12 @@
 
 #define CR_STANDIN 1
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct cr_standin_options {
-	int sentinel; /* so that a list of options is never empty */
-	int signal;   /* the test must be killed by it */
+	int signal; /* the test must be killed by it */
 	int exit_code;
 	double timeout; /* seconds; 0: none */
 	void (*init)(void);
@@ -34,6 +37,7 @@ struct cr_standin_options {
 	bool disabled;
 	const char *description;
 	void *data;
+	int sentinel; /* so that a list of options is never empty */
 };
 
 struct cr_standin_test {
@@ -50,7 +54,11 @@ void cr_standin_add(struct cr_standin_test *test);
 void cr_standin_failed(bool is_fatal, const char *file, int line, const char *condition,
 	const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-_Noreturn void cr_standin_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cr_standin_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#ifdef __cplusplus
+}
+#endif
 
 /* Is one string before, equal to or after the other? */
 static inline int
