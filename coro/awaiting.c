@@ -90,11 +90,15 @@ cede__engine_delegate(cede_coro_t *child, void **ret_value)
 
 	r = child->mode == CEDE__CORO_SPLIT ? cede__chain_rejoin(child) : 0;
 	leaf = child->leaf;
-	if (r < 0 && cede__chain_is_exhausted(cede__chain_break(leaf), r))
-		r = 0;
-	if (r < 0)
-		cede__engine_give_error(leaf, r, NULL);
-	else if (leaf->inbox)
+	if (r < 0) {
+		cede_coro_t *broken = cede__chain_break(leaf);
+
+		if (cede__chain_is_exhausted(broken, r))
+			r = 0;
+		else
+			cede__engine_give_fault(th, child, broken, r);
+	}
+	if (r == 0 && leaf->inbox)
 		*leaf->inbox = NULL;
 	return await_child(th, self, child, leaf, r, ret_value);
 }

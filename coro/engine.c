@@ -109,6 +109,22 @@ cede__engine_give_error(cede_coro_t *co, int code, cede_error_t *error)
 	cede__error_put(&co->error, error);
 }
 
+void
+cede__engine_give_fault(struct cede__thread *th, cede_coro_t *root, const cede_coro_t *broken,
+	int code)
+{
+	cede_coro_t *co = root->leaf;
+	cede_error_t *error = cede__error_of_kind(broken, code), *handled;
+
+	while (co != root && !(co->handlers && co->handlers->error))
+		co = co->awaiter;
+	handled = co->handlers && co->handlers->error ? co->handlers->error
+						      : cede__error_handled(th, th->current);
+	if (error && handled)
+		cede__error_set_context(error, handled);
+	cede__error_put(&root->leaf->error, error);
+}
+
 /* The error leaves with its code, if it is of that code. */
 static cede_error_t *
 take_error(cede_coro_t *co, int code)

@@ -53,6 +53,14 @@ cede_error_t *cede__engine_error(struct cede__thread *th, cede_coro_t *in, const
 void cede__engine_give_error(cede_coro_t *co, int code, cede_error_t *error);
 
 /**
+ * Gives the leaf of a chain, which is about to be resumed by a send, the error of an
+ * await that somebody else has broken. Who awaits the leaf is resumed before it, as
+ * it were: what those handle is the context.
+ */
+void cede__engine_give_fault(struct cede__thread *th, cede_coro_t *root, const cede_coro_t *broken,
+	int code);
+
+/**
  * The turn of a member is over: passes it on to its awaiter. Returns the code that
  * one gets, 0 if it is the value; the error, owned, is exchanged if need be.
  */

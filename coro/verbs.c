@@ -65,9 +65,10 @@ send_slowly(struct cede__thread *th, cede_coro_t *co, void *value, void **ret_va
 	if (fault < 0) {
 		cede_coro_t *child = cede__chain_break(co->leaf);
 
-		if (!cede__chain_is_exhausted(child, fault))
-			return throw_at_leaf(th, co, CEDE__TURN_THROW, fault,
-				cede__engine_error(th, th->current, child, fault), ret_value);
+		if (!cede__chain_is_exhausted(child, fault)) {
+			cede__engine_give_fault(th, co, child, fault);
+			return cede__resume(th, co, fault, ret_value);
+		}
 		value = NULL;
 	}
 	return cede__resume_with_value(th, co, value, ret_value);
