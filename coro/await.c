@@ -61,6 +61,7 @@ cede_await_object(const cede_awaitable_t *awaitable, void *object, void **ret_va
 		void *sent = NULL;
 
 		self->is_driving = 1;
+		self->hidden = self->handlers;
 		r = cede_yield(value, &sent);
 		value = NULL;
 		if (r == 0) {

@@ -315,7 +315,8 @@ cede__error_handled(struct cede__thread *th, cede_coro_t *co)
 	while (co) {
 		int has_turn = root->turn == co;
 
-		if (co->handlers && co->handlers->error && !(co->is_driving && has_turn))
+		if (co->handlers && co->handlers->error &&
+			!(co->is_driving && has_turn && co->handlers == co->hidden))
 			return co->handlers->error;
 		if (co == root || has_turn) {
 			co = root->caller;
