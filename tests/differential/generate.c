@@ -5,8 +5,8 @@
  *
  * Program i of a seed is always the same one. A program is blocks of steps; each
  * step is four characters, and README.md says what they mean. Block 0 stands
- * outside all coroutines, the next ones are bodies of coroutines, the last ones
- * are awaitable objects.
+ * outside all coroutines, the next ones are bodies of coroutines, then come
+ * awaitable objects, and functions that any block calls.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 enum where { MAIN, BODY, OBJECT };
 
 static uint64_t state;
-static int body_count, object_count, mix;
+static int body_count, object_count, call_count, mix;
 
 /* splitmix64 */
 static uint64_t
@@ -168,7 +168,10 @@ add_suspend(struct text *t, int block)
 static void
 add_slots(struct text *t, int block)
 {
-	switch (below(6)) {
+	switch (below(call_count > 0 ? 7 : 6)) {
+	case 6:
+		add(t, 'E', digit(1 + body_count + object_count + below(call_count)), '.', '.');
+		return;
 	case 0:
 	case 1:
 		add(t, new_one(), slot(), body_after(block), '.');
@@ -256,10 +259,9 @@ add_object(struct text *t, int block)
 }
 
 static void
-end_block(struct text *t, char separator)
+print_block(struct text *t)
 {
 	fwrite(t->steps, 1, (size_t)t->length, stdout);
-	putchar(separator);
 	t->length = 0;
 }
 
@@ -270,19 +272,28 @@ print_program(void)
 
 	body_count = 1 + below(5);
 	object_count = below(4);
+	call_count = below(3);
 	mix = below(6) < 3 ? 0 : below(3);
 	for (int i = 0; i < 3; i++)
 		add(&t, new_one(), digit(i), digit(1 + below(body_count)), '.');
 	add_block(&t, 0, MAIN, 0, 0, 30);
-	end_block(&t, '|');
+	print_block(&t);
 	for (int i = 1; i <= body_count; i++) {
+		putchar('|');
 		add_block(&t, i, BODY, 0, 0, 9);
-		end_block(&t, object_count == 0 && i == body_count ? '\n' : '|');
+		print_block(&t);
 	}
 	for (int i = 1; i <= object_count; i++) {
+		putchar('|');
 		add_object(&t, body_count + i);
-		end_block(&t, i == object_count ? '\n' : '|');
+		print_block(&t);
 	}
+	for (int i = 1; i <= call_count; i++) {
+		putchar('|');
+		add_block(&t, 0, MAIN, 0, 0, 5);
+		print_block(&t);
+	}
+	putchar('\n');
 }
 
 int

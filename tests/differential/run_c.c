@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define BLOCKS_MAX 64
+#define CALLS_MAX  10 /* in one another */
 
 /* What runs one block: the body of a coroutine, or what stands outside all. */
 struct frame {
@@ -48,7 +49,7 @@ struct object {
 static const char *blocks[BLOCKS_MAX];
 static struct any slots[SLOTS_MAX];
 static struct birth births[STEPS_MAX];
-static int steps_left, birth_count;
+static int steps_left, birth_count, calls;
 static int has_close_values = 1, objects_drive = 1; /* less with older Pythons */
 
 /* ---- values ---- */
@@ -73,6 +74,7 @@ text_of(const void *value)
 /* ---- what any block may do ---- */
 
 static int body(void *arg);
+static int run_block(struct frame *f);
 
 static struct any
 make(char block, int is_gen)
@@ -166,6 +168,21 @@ query(struct any any)
 		say("Q %s %s %s\n", any_name(any), states[any_state(any)], any_awaiting(any));
 }
 
+/* Runs a block as a function that is called. 0, or the code it raised. */
+static int
+call_block(char block)
+{
+	struct frame f = { .pc = blocks[block - '0'], .me = "call" };
+	int r;
+
+	if (calls == CALLS_MAX)
+		return 0;
+	calls++;
+	r = run_block(&f);
+	calls--;
+	return r < 0 ? r : 0;
+}
+
 /* One step that needs no coroutine to run in. 0, or the code it raised. */
 static int
 do_plain(const char *op, const cede_handler_t *handler)
@@ -189,6 +206,8 @@ do_plain(const char *op, const cede_handler_t *handler)
 	case 'J':
 	case 'C':
 		return drive_slot(op);
+	case 'E':
+		return call_block(op[1]);
 	case 'Q':
 		query(slots[(int)op[1]]);
 		return 0;
@@ -290,8 +309,6 @@ await_object(struct frame *f, const char *op, void **ret_value)
 }
 
 /* ---- blocks ---- */
-
-static int run_block(struct frame *f);
 
 static int
 run_handled(struct frame *f, const char *pc, int code, const char *how)

@@ -17,6 +17,7 @@ import warnings
 STEPS_MAX = 300
 CHAIN_MAX = 12
 DEPTH_MAX = 3
+CALLS_MAX = 10
 
 has_close_values = '--no-close-values' not in sys.argv
 objects_drive = '--no-driving-objects' not in sys.argv
@@ -62,6 +63,7 @@ log = lines.append
 steps = [0]          # left
 births = [0]
 errors = [0]
+calls = [0]
 
 
 def chain(error, left):
@@ -254,6 +256,16 @@ def step_query(slot, _, __):
     log(f'Q {slots[slot].__qualname__} {word} {getattr(awaits, "__qualname__", "-")}')
 
 
+def step_call(block, _, __):
+  if calls[0] == CALLS_MAX:
+    return
+  calls[0] += 1
+  try:
+    main_block(blocks[block - 48], 'call')
+  finally:
+    calls[0] -= 1
+
+
 def step_raise(kind, _, __):
   raise new_error(kind)
 
@@ -287,7 +299,7 @@ def step_reraise(_, __, ___):
 
 PLAIN = by_character({
   'N': step_new, 'G': step_new_gen, 'D': step_drop, 'M': step_copy, 'S': step_send, 'H': step_throw,
-  'h': step_throw_code, 'J': step_throw_kept, 'C': step_close, 'Q': step_query,
+  'h': step_throw_code, 'J': step_throw_kept, 'C': step_close, 'E': step_call, 'Q': step_query,
   'X': step_raise, 'x': step_raise_bare, 'F': step_raise_from, 'f': step_raise_from_handled,
   'U': step_raise_kept, 'V': step_keep, 'W': step_reraise}, None)
 
