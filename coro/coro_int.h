@@ -98,7 +98,7 @@ struct cede_coro {
 	void *result;              /* of cede_return() */
 	cede_error_t *error;       /* behind the last negative code received or raised */
 	cede_handler_t *handlers;  /* the innermost error that is being handled */
-	cede_handler_t *hidden;    /* of those, what it had when an object that it drives was called */
+	cede_handler_t *hidden;    /* as they were when it called an object that it drives */
 	void *task;                /* of the layer above; set in roots */
 	const char *name;
 	const char *site;            /* "name\0file:line", or NULL */
