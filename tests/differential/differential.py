@@ -193,13 +193,13 @@ def first_different(sides, programs):
   c, python = map(split_output, sides.run('\n'.join(programs).encode() + b'\n', 5))
   for number, program in enumerate(programs):
     if number >= len(c) or number >= len(python) or c[number] != python[number]:
-      if differs(sides, program):
+      if differs(sides, program, 2):
         return program
   return None
 
 
-def differs(sides, program):
-  c, python = sides.run(program.encode() + b'\n', 2)
+def differs(sides, program, timeout=TIMEOUT_S):
+  c, python = sides.run(program.encode() + b'\n', timeout)
   return c != python
 
 

@@ -358,7 +358,7 @@ class Object:
     return self
 
   def go_on(self, call):
-    """(value,): yields; raises StopIteration when done; None: nothing was said."""
+    """(True, value): yields it; (False, value): is done with it; None: nothing was said."""
     log(f'{self.me}.{call}')
     code = self.code
     while code[self.pc] != 46 and steps[0] > 0:
@@ -366,19 +366,21 @@ class Object:
       self.pc += 4
       steps[0] -= 1
       if op == 89:
-        return (VALUES[a],)
+        return True, VALUES[a]
       if op == 82:
-        raise StopIteration(VALUES[a])
+        return False, VALUES[a]
       if op == 80:
         return None
       if objects_drive or op in b'Xx':
         PLAIN[op](a, b, c)
 
   def send(self, _):
-    answer = self.go_on('send')
-    if answer is None:
-      raise StopIteration
-    return answer[0]
+    return self.say(self.go_on('send') or (False, None))
+
+  def say(self, answer):
+    if not answer[0]:
+      raise StopIteration(answer[1])
+    return answer[1]
 
   def __next__(self):
     return self.send(None)
@@ -387,17 +389,14 @@ class Object:
 class Throwable:
   def throw(self, error, *_):
     answer = self.go_on('throw')
-    if answer is not None:
-      return answer[0]
-    raise error
+    if answer is None:
+      raise error
+    return self.say(answer)
 
 
 class Closable:
   def close(self):
-    try:
-      self.go_on('close')
-    except StopIteration:
-      pass
+    self.go_on('close')
 
 
 class ObjectThrow(Object, Throwable):
@@ -447,7 +446,7 @@ SUSPEND = '''
       log(f'{me} awaited {value}')
   elif o == 79:
     value = await OBJECTS[code[pc + 1]](code[pc + 2], me)
-    if type(value) is StopIteration:
+    if type(value) is not int:
       value = None
     log(f'{me} awaited {value}')
 '''
@@ -468,7 +467,7 @@ DELEGATE = '''
       log(f'{me} awaited {value}')
   elif o == 79:
     value = yield from OBJECTS[code[pc + 1]](code[pc + 2], me)
-    if type(value) is StopIteration:
+    if type(value) is not int:
       value = None
     log(f'{me} awaited {value}')
 '''
