@@ -32,6 +32,8 @@ cede__engine_release_stack(struct cede__thread *th, cede_coro_t *co)
 		th->dead = NULL;
 	if (!co->stack)
 		return;
+	if (th->profile)
+		cede__profile_note(th->profile, co);
 	cede__context_destroy(&co->context);
 	cede__stack_release(th->stacks, co->stack);
 	co->stack = NULL;

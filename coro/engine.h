@@ -91,6 +91,12 @@ void cede__error_set_cause(cede_error_t *error, const cede_error_t *cause);
 /** The innermost error that is being handled where `co` executes (NULL: outside all), borrowed; or NULL. */
 cede_error_t *cede__error_handled(struct cede__thread *th, cede_coro_t *co);
 
+/* profile.c */
+
+/** Notes how much stack a coroutine that has ended had used, while its stack is still there. */
+void cede__profile_note(struct cede__profile *profile, const cede_coro_t *co);
+void cede__profile_free(struct cede__profile *profile);
+
 /* hooks.c: what is said to nobody in particular */
 void cede__warn_never_awaited(cede_coro_t *co);
 void cede__warn_call_never_awaited(cede_coro_t *co, const char *method);

@@ -40,6 +40,8 @@ retire(struct cede__thread *th)
 	}
 	th->free_count = 0;
 	th->outside_error = cede_error_unref(th->outside_error);
+	cede__profile_free(th->profile);
+	th->profile = NULL;
 	if (th->started == 0)
 		free_record(th);
 	else

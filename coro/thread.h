@@ -40,7 +40,8 @@ struct cede__thread {
 	unsigned long started; /* coroutines that hold this record */
 	int has_exited;
 
-	int origin_depth; /* hooks.c */
+	struct cede__profile *profile; /* profile.c; NULL: never asked for */
+	int origin_depth;              /* hooks.c */
 	cede_warn_fn *warn;
 	void *warn_data;
 	cede_unraisable_fn *unraisable;

@@ -13,6 +13,7 @@
 #include <cede/group.h>
 #include <cede/hooks.h>
 #include <cede/loop.h>
+#include <cede/profile.h>
 #include <cede/scope.h>
 #include <cede/serve.h>
 #include <cede/stream.h>

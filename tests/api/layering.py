@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-CORO_HEADERS = {'alloc', 'base', 'coro', 'error', 'gen', 'agen', 'hooks', 'version'}
+CORO_HEADERS = {'alloc', 'base', 'coro', 'error', 'gen', 'agen', 'hooks', 'profile', 'version'}
 NET_HEADERS = {'serve', 'stream', 'tcp', 'pipe', 'udp', 'dns', 'tls', 'tty'}
 
 SOCKETS = r'(sys/(socket|un)|netinet/.*|arpa/.*|netdb|net/if|openssl/.*)(\.h)?'
