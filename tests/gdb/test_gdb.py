@@ -25,8 +25,8 @@ def check(name, holds, text=''):
 
 
 def functions(text):
-  """The names of a backtrace's frames."""
-  return [match.group(1) for match in
+  """The names of a backtrace's frames. (gdb takes a `__` in assembly for an Ada name's dot.)"""
+  return [match.group(1).replace('.', '__') for match in
           re.finditer(r'^#\d+ +(?:0x[0-9a-f]+ in )?(\S+) \(', text, re.M)] or ['']
 
 

@@ -6,7 +6,8 @@
  *   --no-fork            all in this process, one after another: for tools that do
  *                        not follow a fork. Tests that end their process are
  *                        skipped, and the first failure is the end.
- *   --timeout-factor N   times are N times as long: for emulators and valgrind
+ *   --timeout-factor N   times are N times as long, for emulators and valgrind; also by the
+ *                        environment, CEDE_TEST_TIMEOUT_FACTOR
  *   --list, --verbose    names only; each test as it begins, on stderr
  *   --tap, --jobs=N      accepted, and change nothing: it is TAP, and one job
  *
@@ -309,8 +310,11 @@ parse(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	const char *factor = getenv("CEDE_TEST_TIMEOUT_FACTOR");
 	sigset_t child;
 
+	if (factor)
+		options.timeout_factor = atof(factor);
 	if (parse(argc, argv) < 0)
 		return 2;
 	if (options.is_listing)
