@@ -35,15 +35,8 @@ throw_at_leaf(struct cede__thread *th, cede_coro_t *root, enum cede__coro_turn k
 {
 	cede_coro_t *leaf = root->leaf;
 
-	if (kind == CEDE__TURN_CLOSE_BELOW && leaf == root)
-		kind = CEDE__TURN_THROW;
 	root->turn = leaf;
 	root->turn_kind = (uint8_t)kind;
-	if (kind == CEDE__TURN_CLOSE_BELOW) {
-		cede__engine_give_error(root, code,
-			error); /* which waits there for the root's turn */
-		error = NULL;
-	}
 	cede__engine_give_error(leaf, code, error);
 	return cede__resume(th, root, code, ret_value);
 }
@@ -132,6 +125,7 @@ int
 cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_value)
 {
 	struct cede__thread *th = cede__thread();
+	enum cede__coro_turn kind = CEDE__TURN_THROW;
 	int r, fault;
 
 	if (!th)
@@ -152,6 +146,11 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 		return cede__engine_refuse(th, co, r);
 
 	error = cede__engine_thrown(th, co, code, error);
+	if (code == CEDE_EXIT && co->leaf != co) { /* the error waits in the root for its turn */
+		kind = CEDE__TURN_CLOSE_BELOW;
+		cede__engine_give_error(co, code, error);
+		error = NULL;
+	}
 	if (fault < 0) {
 		cede_coro_t *child = cede__chain_break(co->leaf);
 		int is_exhausted = cede__chain_is_exhausted(child, fault);
@@ -167,8 +166,7 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 			error = cede__engine_error(th, th->current, child, fault);
 		}
 	}
-	return throw_at_leaf(th, co, code == CEDE_EXIT ? CEDE__TURN_CLOSE_BELOW : CEDE__TURN_THROW,
-		code, error, ret_value);
+	return throw_at_leaf(th, co, kind, code, error, ret_value);
 }
 
 int
