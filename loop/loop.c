@@ -3,13 +3,15 @@
  *
  * Detaching. Every task is cancelled and the loop runs until they have ended:
  * cancels come from the ready queue, shields have deadlines, and those who ignore
- * their end are ended by force. Then what users left open is closed, then the
- * library's own handles, and the loop runs until libuv has let go of all.
+ * their end are ended by force. Then other threads are refused, what users left
+ * open is closed, then the library's own handles, and the loop runs until libuv
+ * has let go of all.
  */
 #include "loop/loop_int.h"
 
 #include <signal.h>
 
+#include <cede/remote.h>
 #include <cede/uv.h>
 
 #include "coro/alloc.h"
@@ -174,6 +176,7 @@ cede_detach(cede_loop_t *loop)
 	while (!cede__list_is_empty(&loop->tasks))
 		uv_run(loop->uv, UV_RUN_ONCE);
 
+	cede__remote_close(loop); /* until here a task could await what others promised */
 	close_resources(loop);
 	cede__signals_close(loop);
 	uv_close((uv_handle_t *)&loop->idle, own_handle_closed);
@@ -184,6 +187,7 @@ cede_detach(cede_loop_t *loop)
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
 	cede__buffers_deinit(&loop->buffers);
+	cede_remote_unref(loop->remote);
 	cede__free(loop);
 	return 0;
 }

@@ -50,6 +50,7 @@ struct cede_loop {
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
 	struct cede__signal_watch *watches;
+	struct cede_remote *remote; /* made at its first use */
 };
 
 /*
@@ -112,5 +113,8 @@ int cede__await_admit(cede_loop_t **ret_loop);
 
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
+
+/* remote.c: delivers what was posted, and takes no more. When all tasks have ended. */
+void cede__remote_close(cede_loop_t *loop);
 
 #endif

@@ -14,6 +14,7 @@
 #include <cede/hooks.h>
 #include <cede/loop.h>
 #include <cede/profile.h>
+#include <cede/remote.h>
 #include <cede/scope.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
