@@ -114,6 +114,8 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 		return CEDE_ENOMEM;
 	loop->uv = uv;
 	loop->now_ms = uv_now(uv);
+	loop->works.limit = options && options->work_limit > 0 ? options->work_limit
+							       : CEDE__WORK_LIMIT;
 	cede__list_init(&loop->tasks);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
@@ -187,6 +189,7 @@ cede_detach(cede_loop_t *loop)
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
 	cede__buffers_deinit(&loop->buffers);
+	cede__works_deinit(&loop->works);
 	cede_remote_unref(loop->remote);
 	cede__free(loop);
 	return 0;

@@ -28,6 +28,7 @@
 #include "coro/list.h"
 #include "loop/buffers.h"
 #include "loop/timers.h"
+#include "loop/work.h"
 
 /* Resumes of one drain, before libuv gets its turn. */
 #define CEDE__LOOP_BUDGET        1000
@@ -51,6 +52,7 @@ struct cede_loop {
 	struct cede__list resources; /* cede__resource::link */
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
+	struct cede__works works;
 };
 
 /*

@@ -22,5 +22,6 @@
 #include <cede/task.h>
 #include <cede/tcp.h>
 #include <cede/version.h>
+#include <cede/work.h>
 
 #endif

@@ -16,6 +16,8 @@ CEDE__BEGIN
 /** How to attach. All zero is the default. */
 typedef struct cede_loop_options {
 	int keep_sigpipe; /**< leave SIGPIPE alone; it is ignored otherwise, if nobody has set it */
+	unsigned
+		work_limit; /**< functions that run on the thread pool at a time (<cede/work.h>); 0: 4 */
 } cede_loop_options_t;
 
 /**
