@@ -11,11 +11,11 @@
 
 #include <signal.h>
 
-#include <cede/remote.h>
 #include <cede/uv.h>
 
 #include "coro/alloc.h"
 #include "coro/thread.h"
+#include "loop/remote.h"
 #include "loop/task_int.h"
 
 _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
@@ -260,7 +260,7 @@ main_ended(int result, void *data)
  * Deadlock: the main task waits, and nothing is left that could wake it.
  */
 static int
-run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
+run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct main_task m = { .uv = uv };
 	cede_loop_t *loop;
@@ -268,7 +268,10 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 
 	if (r < 0)
 		return r;
-	r = cede_start_at(loop, fn, arg, main_ended, &m, CEDE_SITE("main"));
+	if (attached)
+		r = attached(loop, data);
+	if (r == 0)
+		r = cede_start_at(loop, fn, arg, main_ended, &m, CEDE_SITE("main"));
 	if (r == 0) {
 		uv_run(uv, UV_RUN_DEFAULT);
 		while (m.has_ended && !cede__list_is_empty(&loop->tasks) && uv_run(uv, UV_RUN_ONCE))
@@ -280,7 +283,7 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 }
 
 int
-cede_run(cede_fn *fn, void *arg)
+cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct cede__thread *th = cede__thread();
 	uv_loop_t uv;
@@ -294,8 +297,14 @@ cede_run(cede_fn *fn, void *arg)
 	if (r < 0)
 		return r;
 	th->loop = &uv;
-	r = run_on(&uv, fn, arg);
+	r = run_on(&uv, fn, arg, attached, data);
 	th->loop = NULL;
 	cede__check(uv_loop_close(&uv) == 0, "handles were left open in cede_run()'s loop");
 	return r;
+}
+
+int
+cede_run(cede_fn *fn, void *arg)
+{
+	return cede__run_with(fn, arg, NULL, NULL);
 }

@@ -53,6 +53,7 @@ struct cede_loop {
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;
+	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */
 };
 
 /*
@@ -113,10 +114,14 @@ cede__loop_closed(cede_loop_t *loop)
  */
 int cede__await_admit(cede_loop_t **ret_loop);
 
+/**
+ * cede_run(), with a look at the loop before the main task is made: a negative code
+ * of `attached` is returned, and nothing runs.
+ */
+int cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *loop, void *data),
+	void *data);
+
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
-
-/* remote.c: delivers what was posted, and takes no more. When all tasks have ended. */
-void cede__remote_close(cede_loop_t *loop);
 
 #endif

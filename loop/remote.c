@@ -17,7 +17,7 @@
  *
  * The async keeps the loop alive as long as a promise is pending that is wanted.
  */
-#include <cede/remote.h>
+#include "loop/remote.h"
 
 #include <stdatomic.h>
 
@@ -27,29 +27,24 @@
 /* Promises kept for the next; what a burst took beyond that goes back to the allocator. */
 #define FREE_MAX 64
 
-struct message {
-	struct message *next;
-	void (*deliver)(struct message *message, cede_loop_t *loop);
-};
-
 struct cede_remote {
 	atomic_uint refs;
 	uv_mutex_t lock;
 
 	/* Under the lock: */
-	struct message *first, *last;
+	struct cede__message *first, *last;
 	int is_closed;
 
 	/* In the loop's thread: */
 	uv_async_t async; /* sent under the lock, by any */
 	cede_loop_t *loop;
-	unsigned pending;     /* promises that are wanted */
-	struct message *free; /* of promises */
+	unsigned pending;           /* promises that are wanted */
+	struct cede__message *free; /* of promises */
 	unsigned free_count;
 };
 
 struct cede_promise {
-	struct message message;
+	struct cede__message message;
 	cede_remote_t *remote;
 	cede_promised_t *op; /* NULL: given up. In the loop's thread */
 	atomic_int is_cancelled;
@@ -85,8 +80,8 @@ cede_remote_unref(cede_remote_t *remote)
 	return NULL;
 }
 
-static int
-post(cede_remote_t *remote, struct message *message)
+int
+cede__remote_post(cede_remote_t *remote, struct cede__message *message)
 {
 	int r = 0;
 
@@ -106,10 +101,10 @@ post(cede_remote_t *remote, struct message *message)
 }
 
 /* Takes all that is queued, and closes the mailbox if it is time. */
-static struct message *
+static struct cede__message *
 take(cede_remote_t *remote, int is_end)
 {
-	struct message *first;
+	struct cede__message *first;
 
 	uv_mutex_lock(&remote->lock);
 	first = remote->first;
@@ -121,11 +116,11 @@ take(cede_remote_t *remote, int is_end)
 }
 
 static void
-deliver_all(cede_loop_t *loop, struct message *first)
+deliver_all(cede_loop_t *loop, struct cede__message *first)
 {
 	cede__loop_enter(loop);
 	while (first) {
-		struct message *message = first;
+		struct cede__message *message = first;
 
 		first = message->next;
 		message->deliver(message, loop);
@@ -212,7 +207,7 @@ cede__remote_close(cede_loop_t *loop)
 		return;
 	deliver_all(loop, take(remote, 1));
 	while (remote->free) {
-		struct message *message = remote->free;
+		struct cede__message *message = remote->free;
 
 		remote->free = message->next;
 		cede__free(cede__container_of(message, cede_promise_t, message));
@@ -223,13 +218,13 @@ cede__remote_close(cede_loop_t *loop)
 /* ---- calls ---- */
 
 struct call {
-	struct message message;
+	struct cede__message message;
 	cede_remote_fn *fn;
 	void *arg;
 };
 
 static void
-deliver_call(struct message *message, cede_loop_t *loop)
+deliver_call(struct cede__message *message, cede_loop_t *loop)
 {
 	struct call *call = cede__container_of(message, struct call, message);
 	cede_remote_fn *fn = call->fn;
@@ -251,14 +246,14 @@ cede_remote_call(cede_remote_t *remote, cede_remote_fn *fn, void *arg)
 	if (!call)
 		return CEDE_ENOMEM;
 	*call = (struct call){ .message.deliver = deliver_call, .fn = fn, .arg = arg };
-	r = post(remote, &call->message);
+	r = cede__remote_post(remote, &call->message);
 	if (r < 0)
 		cede__free(call);
 	return r;
 }
 
 struct start {
-	struct message message;
+	struct cede__message message;
 	cede_fn *fn;
 	void *arg;
 	cede_done_fn *done;
@@ -267,7 +262,7 @@ struct start {
 };
 
 static void
-deliver_start(struct message *message, cede_loop_t *loop)
+deliver_start(struct cede__message *message, cede_loop_t *loop)
 {
 	struct start *s = cede__container_of(message, struct start, message);
 	int r = cede_start_at(loop, s->fn, s->arg, s->done, s->data, s->site);
@@ -295,7 +290,7 @@ cede_remote_start_at(cede_remote_t *remote, cede_fn *fn, void *arg, cede_done_fn
 		.done = done,
 		.data = data,
 		.site = site };
-	r = post(remote, &s->message);
+	r = cede__remote_post(remote, &s->message);
 	if (r < 0)
 		cede__free(s);
 	return r;
@@ -328,7 +323,7 @@ give_back(cede_promise_t *promise)
 static cede_promise_t *
 take_promise(cede_remote_t *remote)
 {
-	struct message *message = remote->free;
+	struct cede__message *message = remote->free;
 
 	if (!message)
 		return cede__alloc(sizeof(cede_promise_t));
@@ -357,7 +352,7 @@ release_value(const cede_promise_t *promise)
 }
 
 static void
-deliver_promise(struct message *message, cede_loop_t *loop)
+deliver_promise(struct cede__message *message, cede_loop_t *loop)
 {
 	cede_promise_t *promise = cede__container_of(message, cede_promise_t, message);
 	cede_promised_t *op = promise->op;
@@ -418,7 +413,7 @@ cede_promise_resolve(cede_promise_t *promise, int result, void *value)
 
 	promise->result = result;
 	promise->value = value;
-	r = post(promise->remote, &promise->message);
+	r = cede__remote_post(promise->remote, &promise->message);
 	if (r < 0) {
 		cede_remote_t *remote = promise->remote;
 

@@ -23,5 +23,6 @@
 #include <cede/tcp.h>
 #include <cede/version.h>
 #include <cede/work.h>
+#include <cede/workers.h>
 
 #endif
