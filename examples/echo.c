@@ -37,9 +37,8 @@ echo(void *arg)
 static void
 announce(cede_listener_t *l, void *data)
 {
-	char address[64];
-
 	struct options *options = data;
+	char address[64];
 
 	if (atomic_fetch_add(&options->ready, 1) + 1 < cede_worker_count())
 		return; /* the last one says it */

@@ -189,6 +189,7 @@ cede_detach(cede_loop_t *loop)
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
 	cede__buffers_deinit(&loop->buffers);
+	cede__uv_blocks_deinit(loop);
 	cede__works_deinit(&loop->works);
 	cede_remote_unref(loop->remote);
 	cede__free(loop);

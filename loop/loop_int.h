@@ -36,6 +36,7 @@
 #define CEDE__LOOP_LOOKS_AT_TIME 8 /* every so many of them */
 
 struct cede__signal_watch;
+struct cede__uv_block;
 
 struct cede_loop {
 	uv_loop_t *uv;
@@ -53,6 +54,8 @@ struct cede_loop {
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;
+	struct cede__uv_block *free_blocks; /* uv_adapters.c */
+	unsigned free_block_count;
 	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */
 };
 
@@ -123,5 +126,8 @@ int cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *loop, vo
 
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
+
+/* uv_adapters.c: frees what is kept for requests. */
+void cede__uv_blocks_deinit(cede_loop_t *loop);
 
 #endif
