@@ -722,7 +722,7 @@ Test(uv, a_hosts_callbacks_resolve_before_inside_and_outside_a_run)
 		cr_assert_eq(cede_start(host.loop, await_both, &host, NULL, NULL), 0);
 		turn(&host, UV_RUN_NOWAIT);
 		for (phase = 0; phase < 2; phase++) {
-			trigger(&host, i / 2);
+			trigger(&host, (enum path)(i / 2));
 			for (n = 0; n < 4; n++)
 				turn(&host, modes[i % 2]);
 		}

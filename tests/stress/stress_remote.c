@@ -1,7 +1,8 @@
 /*
  * A plain program, for ThreadSanitizer: threads call into a loop, start tasks,
  * keep promises that are awaited or given up, while the loop runs and is detached
- * under them. Prints nothing and returns 0 if all is well.
+ * under them; functions run on the thread pool, and workers call each other. What is
+ * written without a lock must be handed over in order. Prints nothing and returns 0 if all is well.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -123,6 +124,42 @@ be_busy(void *arg)
 	return r;
 }
 
+static int
+add_one(void *arg)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static int
+work_some(void *arg)
+{
+	int r = 0;
+
+	for (int i = 0; i < 50 && r == 0; i++) {
+		int n = 0, *owned = calloc(1, sizeof *owned);
+
+		check(owned != NULL, "no memory");
+		atomic_fetch_add(&values_out, 1);
+		r = cede_work(add_one, &n);
+		check(r < 0 || n == 1, "a function did not run");
+		if (r < 0) {
+			release(owned);
+			break;
+		}
+		CEDE_TIMEOUT((unsigned)i % 2) {
+			r = cede_work_own(add_one, owned, release);
+		}
+		if (r == 0) {
+			check(*owned == 1, "a result is lost");
+			release(owned);
+		}
+		if (r == CEDE_ETIMEDOUT)
+			r = 0;
+	}
+	return r;
+}
+
 static void
 round_trip(unsigned number)
 {
@@ -140,6 +177,8 @@ round_trip(unsigned number)
 		check(cede_start(loop, await_some, &keepers[i], NULL, NULL) == 0, "no task");
 	}
 	check(cede_start(loop, be_busy, NULL, NULL, NULL) == 0, "no task");
+	for (int i = 0; i < THREADS; i++)
+		check(cede_start(loop, work_some, NULL, NULL, NULL) == 0, "no task");
 	for (int i = 0; i < THREADS; i++)
 		check(pthread_create(&threads[i], NULL, bombard, cede_remote_ref(remote)) == 0,
 			"no thread");
@@ -160,9 +199,63 @@ round_trip(unsigned number)
 	check(values_out == 0, "a value was lost");
 }
 
+/* ---- workers ---- */
+
+enum { WORKERS = 4 };
+
+static cede_remote_t *remotes[WORKERS];
+static int calls[WORKERS]; /* each written by its worker only */
+static atomic_int arrived;
+
+static void
+count_at(void *arg)
+{
+	++*(int *)arg;
+}
+
+static int
+call_each_other(void *arg)
+{
+	const unsigned self = cede_worker_index();
+
+	remotes[self] = cede_loop_remote(cede_loop_current());
+	check(remotes[self] != NULL, "no remote");
+	atomic_fetch_add(&arrived, 1);
+	while (arrived < WORKERS)
+		if (cede_sleep(0) < 0)
+			return CEDE_EXIT;
+	for (int i = 0; i < CALLS; i++)
+		for (unsigned j = 0; j < WORKERS; j++)
+			check(cede_remote_call(remotes[j], count_at, &calls[j]) == 0, "refused");
+	while (calls[self] < WORKERS * CALLS)
+		if (cede_sleep(0) < 0)
+			return CEDE_EXIT;
+	cede_remote_unref(remotes[self]);
+	if (arg && self == 1)
+		return CEDE_EPIPE;
+	while (arg && cede_sleep(1000) == 0)
+		;
+	return arg ? CEDE_EXIT : 0;
+}
+
+static void
+run_workers(int is_to_fail)
+{
+	int r;
+
+	arrived = 0;
+	for (int i = 0; i < WORKERS; i++)
+		calls[i] = 0;
+	r = cede_run_workers(WORKERS, call_each_other, is_to_fail ? calls : NULL);
+	check(r == (is_to_fail ? CEDE_EPIPE : 0), cede_strerror(r));
+}
+
 int
 main(void)
 {
+	for (int i = 0; i < 10; i++)
+		run_workers(i % 2);
+
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		made = posted = started = ended = 0;
 		round_trip(i);
