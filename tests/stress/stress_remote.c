@@ -169,7 +169,8 @@ round_trip(unsigned number)
 	cede_loop_t *loop;
 	uv_loop_t uv;
 
-	check(uv_loop_init(&uv) == 0 && cede_attach(&loop, &uv, NULL) == 0, "no loop");
+	check(uv_loop_init(&uv) == 0, "no loop");
+	check(cede_attach(&loop, &uv, NULL) == 0, "no loop");
 	remote = cede_loop_remote(loop);
 	check(remote != NULL, "no remote");
 	for (unsigned i = 0; i < THREADS; i++) {
