@@ -3,8 +3,9 @@
  *
  * Detaching. Every task is cancelled and the loop runs until they have ended:
  * cancels come from the ready queue, shields have deadlines, and those who ignore
- * their end are ended by force. Then what users left open is closed, then the
- * library's own handles, and the loop runs until libuv has let go of all.
+ * their end are ended by force. Then other threads are refused, what users left
+ * open is closed, then the library's own handles, and the loop runs until libuv
+ * has let go of all.
  */
 #include "loop/loop_int.h"
 
@@ -14,6 +15,7 @@
 
 #include "coro/alloc.h"
 #include "coro/thread.h"
+#include "loop/remote.h"
 #include "loop/task_int.h"
 
 _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
@@ -112,6 +114,8 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 		return CEDE_ENOMEM;
 	loop->uv = uv;
 	loop->now_ms = uv_now(uv);
+	loop->works.limit = options && options->work_limit > 0 ? options->work_limit
+							       : CEDE__WORK_LIMIT;
 	cede__list_init(&loop->tasks);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
@@ -174,6 +178,7 @@ cede_detach(cede_loop_t *loop)
 	while (!cede__list_is_empty(&loop->tasks))
 		uv_run(loop->uv, UV_RUN_ONCE);
 
+	cede__remote_close(loop); /* until here a task could await what others promised */
 	close_resources(loop);
 	cede__signals_close(loop);
 	uv_close((uv_handle_t *)&loop->idle, own_handle_closed);
@@ -184,6 +189,9 @@ cede_detach(cede_loop_t *loop)
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
 	cede__buffers_deinit(&loop->buffers);
+	cede__uv_blocks_deinit(loop);
+	cede__works_deinit(&loop->works);
+	cede_remote_unref(loop->remote);
 	cede__free(loop);
 	return 0;
 }
@@ -253,7 +261,7 @@ main_ended(int result, void *data)
  * Deadlock: the main task waits, and nothing is left that could wake it.
  */
 static int
-run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
+run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct main_task m = { .uv = uv };
 	cede_loop_t *loop;
@@ -261,7 +269,10 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 
 	if (r < 0)
 		return r;
-	r = cede_start_at(loop, fn, arg, main_ended, &m, CEDE_SITE("main"));
+	if (attached)
+		r = attached(loop, data);
+	if (r == 0)
+		r = cede_start_at(loop, fn, arg, main_ended, &m, CEDE_SITE("main"));
 	if (r == 0) {
 		uv_run(uv, UV_RUN_DEFAULT);
 		while (m.has_ended && !cede__list_is_empty(&loop->tasks) && uv_run(uv, UV_RUN_ONCE))
@@ -273,7 +284,7 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg)
 }
 
 int
-cede_run(cede_fn *fn, void *arg)
+cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct cede__thread *th = cede__thread();
 	uv_loop_t uv;
@@ -287,8 +298,14 @@ cede_run(cede_fn *fn, void *arg)
 	if (r < 0)
 		return r;
 	th->loop = &uv;
-	r = run_on(&uv, fn, arg);
+	r = run_on(&uv, fn, arg, attached, data);
 	th->loop = NULL;
 	cede__check(uv_loop_close(&uv) == 0, "handles were left open in cede_run()'s loop");
 	return r;
+}
+
+int
+cede_run(cede_fn *fn, void *arg)
+{
+	return cede__run_with(fn, arg, NULL, NULL);
 }

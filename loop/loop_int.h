@@ -28,6 +28,7 @@
 #include "coro/list.h"
 #include "loop/buffers.h"
 #include "loop/timers.h"
+#include "loop/work.h"
 
 /* Resumes of one drain, before libuv gets its turn. */
 #define CEDE__LOOP_BUDGET        1000
@@ -35,6 +36,7 @@
 #define CEDE__LOOP_LOOKS_AT_TIME 8 /* every so many of them */
 
 struct cede__signal_watch;
+struct cede__uv_block;
 
 struct cede_loop {
 	uv_loop_t *uv;
@@ -50,6 +52,11 @@ struct cede_loop {
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
 	struct cede__signal_watch *watches;
+	struct cede_remote *remote; /* made at its first use */
+	struct cede__works works;
+	struct cede__uv_block *free_blocks; /* uv_adapters.c */
+	unsigned free_block_count;
+	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */
 };
 
 /*
@@ -110,7 +117,17 @@ cede__loop_closed(cede_loop_t *loop)
  */
 int cede__await_admit(cede_loop_t **ret_loop);
 
+/**
+ * cede_run(), with a look at the loop before the main task is made: a negative code
+ * of `attached` is returned, and nothing runs.
+ */
+int cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *loop, void *data),
+	void *data);
+
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
+
+/* uv_adapters.c: frees what is kept for requests. */
+void cede__uv_blocks_deinit(cede_loop_t *loop);
 
 #endif

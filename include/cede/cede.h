@@ -14,6 +14,7 @@
 #include <cede/hooks.h>
 #include <cede/loop.h>
 #include <cede/profile.h>
+#include <cede/remote.h>
 #include <cede/scope.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
@@ -21,5 +22,7 @@
 #include <cede/task.h>
 #include <cede/tcp.h>
 #include <cede/version.h>
+#include <cede/work.h>
+#include <cede/workers.h>
 
 #endif

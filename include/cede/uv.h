@@ -1,5 +1,6 @@
 /**
- * The way in and out of libuv: attach to a loop the application has.
+ * The way in and out of libuv: attach to a loop the application has, await
+ * whatever libuv does.
  *
  * The only public header that includes <uv.h>; <cede/cede.h> does not.
  */
@@ -8,7 +9,10 @@
 
 #include <uv.h>
 
+#include <limits.h>
+
 #include <cede/base.h>
+#include <cede/future.h>
 #include <cede/loop.h>
 
 CEDE__BEGIN
@@ -16,6 +20,8 @@ CEDE__BEGIN
 /** How to attach. All zero is the default. */
 typedef struct cede_loop_options {
 	int keep_sigpipe; /**< leave SIGPIPE alone; it is ignored otherwise, if nobody has set it */
+	unsigned
+		work_limit; /**< functions that run on the thread pool at a time (<cede/work.h>); 0: 4 */
 } cede_loop_options_t;
 
 /**
@@ -44,6 +50,140 @@ CEDE_API int cede_detach(cede_loop_t *loop);
 
 /** The libuv loop behind it. */
 CEDE_API uv_loop_t *cede_loop_uv(const cede_loop_t *loop);
+
+/*
+ * Requests of libuv's, awaited. The library has the memory of the request, libuv
+ * gets a ready callback of the request's kind:
+ *
+ *     cede_uv_op_t op;
+ *     int r = cede_uv_begin(&op);
+ *     if (r == 0)
+ *             r = cede_uv_await(&op, uv_fs_stat(uv, &op.req->fs, path, cede_uv_fs_cb));
+ *     if (r == 0)
+ *             size = op.req->fs.statbuf.st_size;
+ *     cede_uv_end(&op);
+ *
+ * What a cancel does. cede_uv_await() asks libuv to cancel and returns when libuv has
+ * let go: what the request points to may be on the stack. A future that is given up
+ * in a cede_select() is left at once, and the request to itself: what it points to
+ * must then be handed over as `data`, or live long enough. By kind of request:
+ *
+ *     file operation, lookup,   uv_cancel(): none that has not begun is carried out;
+ *     random, work              one that has begun goes on to its end
+ *     write, connect, shutdown, libuv cancels these by closing the handle only, which
+ *     udp send                  `abort` may do: otherwise they go on to their end
+ *
+ * A file that an open given up too late has opened is closed; an answer of a lookup
+ * is freed.
+ */
+
+/** A request. The struct on the caller's stack, *req in the library's memory. */
+typedef struct cede_uv_op cede_uv_op_t;
+struct cede_uv_op {
+	cede_future_t future;  /**< result: libuv's status; of a file operation, its result */
+	union uv_any_req *req; /**< from begin to end; NULL once it was given up */
+
+	/* public, set between begin and start, if at all */
+	void (*abort)(
+		cede_uv_op_t *op); /**< called when the wait is given up: makes libuv let go */
+	void *data;                /**< what the request uses, if it is given up */
+	cede_dtor_fn *data_dtor;   /**< releases it when libuv has let go */
+
+	/* private */
+	struct cede__uv_block *block;
+};
+
+/** Takes memory for a request. In a task. 0, CEDE_ENOTASK, CEDE_ENOMEM. End with cede_uv_end() in any case. */
+CEDE_API int cede_uv_begin(cede_uv_op_t *op);
+
+/**
+ * Waits for the request that was just started.
+ *
+ * @param status  what libuv's function returned: a negative one is returned at once
+ * @return the result; CEDE_EXIT, CEDE_ETIMEDOUT: it was given up, and libuv has
+ *   cancelled it; a result that came all the same is returned
+ *
+ * Suspends. Always until libuv has let go: see above.
+ */
+CEDE_API CEDE_SUSPENDS int cede_uv_await(cede_uv_op_t *op, int status);
+
+/**
+ * Notes that the request was started, for a future that is awaited or selected
+ * later. Until then it is done, with CEDE_EINVAL. Returns @status, which is the
+ * future's result if negative.
+ */
+CEDE_API int cede_uv_started(cede_uv_op_t *op, int status);
+
+/**
+ * Takes the memory back: cleans up what libuv allocated for the request. The
+ * addresses of a lookup stay the caller's if it sets op.req->getaddrinfo.addrinfo
+ * to NULL. One that is still under way is given up. Twice is once.
+ */
+CEDE_API void cede_uv_end(cede_uv_op_t *op);
+
+/** What the callbacks below do, for requests that have others: the one behind @req is done. */
+CEDE_API void cede_uv_done(uv_req_t *req, int result);
+
+static inline void
+cede_uv_fs_cb(uv_fs_t *req)
+{
+	const ssize_t result = uv_fs_get_result(req);
+
+	cede_uv_done((uv_req_t *)req, result > INT_MAX ? INT_MAX : (int)result);
+}
+
+static inline void
+cede_uv_getaddrinfo_cb(uv_getaddrinfo_t *req, int status, struct addrinfo *addresses)
+{
+	(void)addresses; /* op.req->getaddrinfo.addrinfo */
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_getnameinfo_cb(uv_getnameinfo_t *req, int status, const char *host, const char *service)
+{
+	(void)host; /* op.req->getnameinfo.host and .service */
+	(void)service;
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_random_cb(uv_random_t *req, int status, void *buffer, size_t size)
+{
+	(void)buffer;
+	(void)size;
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_after_work_cb(uv_work_t *req, int status)
+{
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_write_cb(uv_write_t *req, int status)
+{
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_connect_cb(uv_connect_t *req, int status)
+{
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_shutdown_cb(uv_shutdown_t *req, int status)
+{
+	cede_uv_done((uv_req_t *)req, status);
+}
+
+static inline void
+cede_uv_udp_send_cb(uv_udp_send_t *req, int status)
+{
+	cede_uv_done((uv_req_t *)req, status);
+}
 
 CEDE__END
 

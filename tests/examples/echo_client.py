@@ -70,6 +70,13 @@ class Echo(unittest.TestCase):
       with self.assertRaises(ConnectionResetError):
         client.receive_all()
 
+  def test_workers_serve_together_and_end_together(self):
+    with Program(ECHO, '--workers', '2', '--drain', '10000') as echo:
+      self.assertEqual(echo.threads(), 2)
+      with echo.connect() as client:
+        client.send(b'hello')
+        self.assertEqual(client.receive(5), b'hello')
+
   def test_a_port_that_is_taken_is_an_error(self):
     with Program(ECHO) as echo:
       address = '%s:%d' % echo.address

@@ -58,6 +58,10 @@ class Program:
     with open(f'/proc/{self.process.pid}/statm') as statm:
       return int(statm.read().split()[1]) * 4096
 
+  def threads(self):
+    import os
+    return len(os.listdir(f'/proc/{self.process.pid}/task'))
+
   def descriptors(self):
     import os
     return len(os.listdir(f'/proc/{self.process.pid}/fd'))

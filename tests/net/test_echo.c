@@ -404,3 +404,14 @@ ECHO_TEST(an_address_in_use_is_an_error_and_a_status)
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	stop(&e);
 }
+
+/* Each worker listens on a port of its own here, since the system chooses: the first is told. */
+ECHO_TEST(with_workers_serves_and_all_of_them_end_by_one_signal)
+{
+	struct running e = START(ARG("--workers"), ARG("3"));
+	int fd = peer_connect(e.port);
+
+	expect_echo(fd, 100000);
+	peer_close(fd);
+	stop(&e);
+}
