@@ -148,7 +148,7 @@ cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_va
 	error = cede__engine_thrown(th, co, code, error);
 	if (code == CEDE_EXIT && co->leaf != co) { /* the error waits in the root for its turn */
 		kind = CEDE__TURN_CLOSE_BELOW;
-		cede__engine_give_error(co, code, error);
+		cede__error_put(&co->error, error);
 		error = NULL;
 	}
 	if (fault < 0) {
