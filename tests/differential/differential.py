@@ -50,7 +50,7 @@ DIFFERENCES = [
    'middle. With those the objects of a program drive nobody.'),
   ('cycles through causes',
    'Python makes them, and has a garbage collector; cede never does. '
-   'An error that is a cause is not raised again by a program, on both sides.'),
+   'A program does not raise an error again that is a cause, or a context of one.'),
   ('the text of an error that was raised without one',
    'empty in Python, the text of the code in cede; compared as empty.'),
 ]

@@ -11,7 +11,7 @@
 #define CHAIN_MAX 12 /* errors of a chain that are printed */
 
 static cede_error_t *kept[SLOTS_MAX];
-static cede_error_t *causes[STEPS_MAX];
+static cede_error_t *causes[4 * STEPS_MAX];
 static int error_count, cause_count;
 
 void
@@ -176,7 +176,7 @@ raise_new(char kind)
 	return cede_raise(code_of(kind), "%d", ++error_count);
 }
 
-/* An error that is somebody's cause is not raised once more: cede makes no cycles through causes. */
+/* A cause and its contexts are not raised once more: cede makes no cycles through causes. */
 static int
 is_cause(const cede_error_t *error)
 {
@@ -189,8 +189,9 @@ is_cause(const cede_error_t *error)
 int
 raise_from(char kind, cede_error_t *cause)
 {
-	if (cause && !is_cause(cause))
-		causes[cause_count++] = cede_error_ref(cause);
+	for (const cede_error_t *e = cause; e; e = cede_error_context(e))
+		if (!is_cause(e) && cause_count < 4 * STEPS_MAX)
+			causes[cause_count++] = cede_error_ref(e);
 	return cede_raise_from(cause, code_of(kind), "%d", ++error_count);
 }
 

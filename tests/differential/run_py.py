@@ -110,8 +110,10 @@ def new_error(kind):
 
 
 def raise_from(kind, cause):
-  if cause is not None:
-    cause.is_cause = True
+  member = cause
+  while member is not None:
+    member.is_cause = True
+    member = member.__context__
   raise new_error(kind) from cause
 
 
