@@ -66,12 +66,14 @@ static int
 wait_for(cede_future_t *future)
 {
 	cede_coro_t *self;
-	cede_task_t *task;
+	cede_task_t *task = cede__task_running(&self);
 	int r;
 
-	if (future->is_done)
+	if (future->is_done) {
+		if (task && cede__unlikely(++task->at_once >= CEDE__AT_ONCE_MAX))
+			cede__task_give_way(task, self);
 		return 0;
-	task = cede__task_running(&self);
+	}
 	if (cede__unlikely(!task))
 		return CEDE_ENOTASK;
 	if (cede__unlikely(future->waiter != NULL))

@@ -10,10 +10,16 @@
 #include "loop/scope_int.h"
 #include "loop/task_int.h"
 
+cede_group_t
+cede__group_make(void)
+{
+	return (cede_group_t){ .owner = cede_task_current() };
+}
+
 void
 cede_group_init(cede_group_t *group)
 {
-	*group = (cede_group_t){ 0 };
+	*group = cede__group_make();
 }
 
 static void
@@ -64,6 +70,8 @@ cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg, const cede_spawn_opti
 		return r;
 	}
 
+	if (!group->owner)
+		group->owner = parent;
 	link_task(group, task);
 	if (ret_task)
 		*ret_task = cede_task_ref(task);
@@ -153,12 +161,13 @@ cede_group_leave(cede_group_t *group)
 int
 cede_group_wait(cede_group_t *group)
 {
+	const cede_task_t *task = cede_task_current();
 	int r;
 
-	if (group->running > 0 && !cede_task_current())
+	if (group->running > 0 && !task)
 		return CEDE_ENOTASK;
-	if (group->running > 0 && group->has_waiter)
-		return CEDE_EAWAITED;
+	if (group->running > 0 && task != group->owner)
+		return CEDE_EPERM; /* it may be gone when that one wakes */
 	r = wait_until_empty(group);
 	if (r < 0) {
 		cede_group_leave(group);

@@ -153,7 +153,7 @@ close_resources(cede_loop_t *loop)
 				struct cede__resource, link);
 
 		resource->close(resource);
-		cede__assert(!cede__list_is_linked(&resource->link));
+		cede__assert(cede__list_first(&loop->resources) != &resource->link);
 	}
 }
 
@@ -165,18 +165,34 @@ bury_ignorers(cede_loop_t *loop)
 			cede__container_of(cede__list_first(&loop->ignorers), cede_task_t, link));
 }
 
+/* Nothing is left that could wake the tasks there are: a sentence, instead of a wait without end. */
+static void
+check_can_end(const cede_loop_t *loop)
+{
+	const cede_task_t *task = NULL;
+
+	if (!cede__list_is_empty(&loop->tasks))
+		task = cede__container_of(cede__list_first(&loop->tasks), cede_task_t, link);
+	cede__check(!task, "task '%s' (%s) waits in a shield for what can't come any more",
+		task->name, cede_task_place(task));
+}
+
 int
 cede_detach(cede_loop_t *loop)
 {
 	if (!loop)
 		return 0;
-	if (loop->depth > 0 || cede_coro_current())
+	if (loop->depth > 0 || loop->is_detaching || cede_coro_current())
 		return CEDE_EDEADLK;
 
 	loop->is_detaching = 1;
 	cancel_all(loop);
-	while (!cede__list_is_empty(&loop->tasks))
-		uv_run(loop->uv, UV_RUN_ONCE);
+	while (!cede__list_is_empty(&loop->tasks)) {
+		int is_alive = uv_run(loop->uv, UV_RUN_ONCE);
+
+		if (!is_alive && !loop->ready_first)
+			check_can_end(loop);
+	}
 
 	cede__remote_close(loop); /* until here a task could await what others promised */
 	close_resources(loop);

@@ -124,6 +124,9 @@ int cede__await_admit(cede_loop_t **ret_loop);
 int cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *loop, void *data),
 	void *data);
 
+/** Has fn(result, data) called when a task has ended, in whichever way, its body run or not. */
+void cede__task_on_end(cede_task_t *task, cede_done_fn *fn, void *data);
+
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
 

@@ -128,6 +128,13 @@ cede_task_place(const cede_task_t *task)
 	return task->site ? task->site + strlen(task->site) + 1 : "";
 }
 
+void
+cede__task_on_end(cede_task_t *task, cede_done_fn *fn, void *data)
+{
+	task->done = fn;
+	task->data = data;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -287,10 +294,22 @@ cede__task_suspend(cede_task_t *task, cede_coro_t *self)
 	int r;
 
 	task->refused = 0;
+	task->at_once = 0;
 	task->is_waiting = 1;
 	r = cede__coro_yield_shielded(self, NULL);
 	task->is_waiting = 0;
 	return r;
+}
+
+CEDE__NOINLINE void
+cede__task_give_way(cede_task_t *task, cede_coro_t *self)
+{
+	task->at_once = 0;
+	if (task->refusal < 0)
+		return;
+	cede__task_wake(task);
+	if (cede__task_suspend(task, self) < 0)
+		return; /* said again by the next await */
 }
 
 CEDE__NOINLINE int

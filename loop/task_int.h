@@ -22,6 +22,9 @@
 #include "coro/list.h"
 #include "loop/loop_int.h"
 
+/* Awaits of what is done already, before the task gives way to others. */
+#define CEDE__AT_ONCE_MAX 64
+
 /* A body that has been refused this often in a row ignores that it is to end. */
 #define CEDE__REFUSALS_MAX 1000
 
@@ -31,6 +34,7 @@ struct cede_task {
 	cede_coro_t *co; /* NULL when it has ended */
 	int refusal;
 	unsigned refused;    /* in a row */
+	unsigned at_once;    /* awaits that did not wait, in a row */
 	uint8_t is_ready;    /* in the queue */
 	uint8_t is_woken;    /* what it awaited is done, or it is to start */
 	uint8_t is_waiting;  /* suspended in an await */
@@ -81,6 +85,9 @@ cede__task_running(cede_coro_t **ret_self)
  * the code that was thrown in.
  */
 int cede__task_suspend(cede_task_t *task, cede_coro_t *self);
+
+/** Lets the other ready tasks run, once. 0; a code that came up is left for the next await. */
+void cede__task_give_way(cede_task_t *task, cede_coro_t *self);
 
 /** An await is refused: counts, and stops a body that does not care. Returns the code. */
 int cede__task_refused(cede_task_t *task, cede_coro_t *self);

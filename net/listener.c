@@ -208,6 +208,8 @@ connection_comes(uv_poll_t *uv, int status, int events)
 	cede__loop_enter(loop);
 	l->may_have_connection = 1;
 	l->in_a_row = 0;
+	if (status < 0)
+		l->is_armed = 0; /* libuv has stopped it; what is wrong accept4() says */
 	if (l->acceptor)
 		serve_acceptor(l);
 	else

@@ -67,12 +67,13 @@ with_defaults(const cede_serve_options_t *options)
 
 /* The handler may have closed its stream itself. */
 static void
-end_connection(cede_stream_t *s, int reset)
+end_connection(cede_stream_t *s, int is_cut)
 {
 	struct server *server = s->server;
 
+	s->server = NULL; /* tasks of the handler's that go on must not find what is gone */
 	if (!s->is_released) {
-		if (reset)
+		if (is_cut)
 			cede_abort(s);
 		else
 			cede_close(s);
@@ -81,39 +82,43 @@ end_connection(cede_stream_t *s, int reset)
 	cede_future_resolve(&server->room, 0, NULL);
 }
 
+/* However the task ended: returned, was cut, never began, or ignored its end. */
 static void
-end_unserved(void *stream)
+connection_ended(int result, void *stream)
 {
-	end_connection(stream, 1);
+	const struct server *server = ((cede_stream_t *)stream)->server;
+
+	if (result < 0 && !cede_is_cancel(result) && server->options.on_error)
+		server->options.on_error(stream, result, server->options.data);
+	end_connection(stream, cede_is_cancel(result) || result == CEDE_EIGNORED);
 }
 
 static int
 serve_connection(void *arg)
 {
 	cede_stream_t *s = arg;
-	struct server *server = s->server;
-	int r = server->handler(s);
+	const struct server *server = s->server;
 
-	if (r < 0 && !cede_is_cancel(r) && server->options.on_error)
-		server->options.on_error(s, r, server->options.data);
-	end_connection(s, cede_is_cancel(r));
-	return 0;
+	return server->handler(s);
 }
 
 static void
 spawn_connection(struct server *server, cede_stream_t *s)
 {
-	cede_spawn_options_t how = {
-		.name = "connection",
-		.stack_size = server->options.stack_size,
-		.arg_dtor = end_unserved,
-	};
+	cede_spawn_options_t how = { .name = "connection",
+		.stack_size = server->options.stack_size };
+	cede_task_t *task;
 
 	s->server = server;
 	cede__stream_ref(s);
 	/* Without memory for the idle limit there is none for the task either. */
 	(void)cede_stream_set_idle(s, server->options.idle_ms);
-	(void)cede_spawn_with(&server->connections, serve_connection, s, &how, NULL);
+	if (cede_spawn_with(&server->connections, serve_connection, s, &how, &task) < 0) {
+		end_connection(s, 1);
+		return;
+	}
+	cede__task_on_end(task, connection_ended, s);
+	cede_task_unref(task);
 }
 
 /* ---- the server ---- */
@@ -189,6 +194,8 @@ drain(struct server *server)
 	if (r < 0)
 		return r;
 	r = cede_group_wait(&server->connections);
+	if (r == server->connections.first_error && !cede_is_cancel(r))
+		r = 0; /* a connection's; on_error was told */
 	return cede_scope_leave(&limit) && r == CEDE_ETIMEDOUT ? 0 : r;
 }
 
@@ -199,11 +206,12 @@ cede_serve(cede_listener_t *listener, cede_fn *handler, const cede_serve_options
 		.listener = listener,
 		.handler = handler,
 		.options = with_defaults(options),
-		.connections = { .policy = CEDE_GROUP_KEEP_GOING },
 		.room = { .is_done = 1 },
 	};
 	int r;
 
+	cede_group_init(&server.connections);
+	server.connections.policy = CEDE_GROUP_KEEP_GOING;
 	cede__listener_ref(listener);
 	r = handler ? start_signals(&server) : CEDE_EINVAL;
 	if (r == 0 && server.options.on_ready)

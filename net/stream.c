@@ -98,7 +98,6 @@ cede__stream_close_handle(cede_stream_t *s, int reset)
 	if (s->is_closed)
 		return;
 	s->is_closed = 1;
-	cede__list_remove(&s->resource.link);
 	cede__timer_stop(&s->idle);
 	if (s->reader)
 		cede__stream_end_read(s, CEDE_ECANCELED);
@@ -123,6 +122,7 @@ release(cede_stream_t *s, int reset)
 		return;
 	cede__check(!s->is_released, "a stream was closed twice");
 	s->is_released = 1;
+	cede__list_remove(&s->resource.link);
 	cede_read_return(s);
 	cede__stream_close_handle(s, reset);
 	cede__stream_unref(s);

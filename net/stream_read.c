@@ -152,9 +152,13 @@ wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 int
 cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 {
-	int r = cede_task_current() ? check_read(s, size) : CEDE_ENOTASK;
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
 
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
+	if (r < 0)
+		return r;
+	r = check_read(s, size);
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
 		return r;
 	if (r == 1)
 		r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
@@ -194,9 +198,13 @@ cede_read_return(cede_stream_t *s)
 int
 cede_read_lend_start(cede_stream_t *s, cede_read_t *op)
 {
-	int r = cede_task_current() ? check_read(s, 1) : CEDE_ENOTASK;
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
 
-	if (r == CEDE_EBUSY || r == CEDE_ENOTASK)
+	if (r < 0)
+		return r;
+	r = check_read(s, 1);
+	if (r == CEDE_EBUSY)
 		return r;
 	cede_read_return(s);
 	if (r == 1)
@@ -206,6 +214,20 @@ cede_read_lend_start(cede_stream_t *s, cede_read_t *op)
 	cede_future_init(&op->future, NULL);
 	cede_future_resolve(&op->future, r, data_lent(s));
 	return 0;
+}
+
+/* Between the read and this task's turn another may have closed the stream, and the buffer is gone. */
+CEDE_SUSPENDS static int
+await_lent(cede_stream_t *s, cede_read_t *op)
+{
+	int r;
+
+	cede__stream_ref(s);
+	r = cede_await(&op->future);
+	if (cede__unlikely(r > 0 && !s->lent))
+		r = CEDE_ECANCELED;
+	cede__stream_unref(s);
+	return r;
 }
 
 ssize_t
@@ -225,7 +247,7 @@ cede_read_lend(cede_stream_t *s, const void **ret_data)
 	if (r == CEDE_EAGAIN) {
 		r = wait_readable(s, NULL, 0, &op);
 		if (cede__likely(r == 0))
-			r = cede_await(&op.future);
+			r = await_lent(s, &op);
 	}
 	if (cede__likely(r > 0))
 		*ret_data = data_lent(s);

@@ -127,9 +127,14 @@ begin_write(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 int
 cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *op)
 {
-	int r = cede_task_current() ? check_write(s, size) : CEDE_ENOTASK;
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
 
-	if (r == CEDE_EBUSY || r == CEDE_EINVAL || r == CEDE_ENOTASK)
+	if (r == 0)
+		r = check_write(s, size);
+	else
+		return r;
+	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
 		return r;
 	op->written = 0;
 	if (r == 0)
@@ -141,14 +146,21 @@ cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *
 	return 0;
 }
 
-/* A writer whose peer takes everything at once lets the others run now and then. */
+/*
+ * A writer whose peer takes everything at once lets the others run now and then.
+ * It is written; the next await says what has come up, but for a close.
+ */
 CEDE_SUSPENDS static int
 give_way(cede_stream_t *s)
 {
-	int r = cede_sleep(0);
+	int r;
 
+	cede__stream_ref(s);
 	s->writes_in_a_row = 0;
-	return r < 0 ? 0 : r; /* it is written; the next await says what has come up */
+	r = cede_sleep(0);
+	r = s->is_released ? CEDE_ECANCELED : r < 0 ? 0 : r;
+	cede__stream_unref(s);
+	return r;
 }
 
 ssize_t

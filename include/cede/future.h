@@ -79,8 +79,9 @@ CEDE_API int cede_future_result(const cede_future_t *future);
 /**
  * Waits until a future is done and returns its result.
  *
- * One that is done already is returned at once, also in a task that is being
- * closed: completed beats cancelled.
+ * One that is done already does not wait, also in a task that is being closed:
+ * completed beats cancelled. Now and then the other ready tasks get a turn all
+ * the same.
  *
  * @return its result; CEDE_EXIT, CEDE_ETIMEDOUT: the task was closed or a
  *   timeout scope has passed, and the future was cancelled; CEDE_EAWAITED:

@@ -36,6 +36,7 @@ typedef struct cede_group {
 	/* private */
 	int is_closing; /* cancelled or left: takes no more tasks */
 	cede_task_t *first, *last;
+	cede_task_t *owner;  /* whose block it is in */
 	cede_future_t empty; /* resolved when the last task has ended */
 	int has_waiter;
 	cede_loop_t *loop;
@@ -82,8 +83,8 @@ CEDE_API int cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg,
  * The group can be used again afterwards unless it was cancelled.
  *
  * @return 0, or the first error; CEDE_EXIT, CEDE_ETIMEDOUT: about the caller;
- *   the tasks were cancelled and have ended; CEDE_EAWAITED: another task waits for
- *   them; CEDE_ENOTASK
+ *   the tasks were cancelled and have ended; CEDE_EPERM: the group is another
+ *   task's, whose block it is in; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 
@@ -96,7 +97,8 @@ CEDE_API void cede_group_init(cede_group_t *group);
 /** Cancels what still runs and waits for it; returns the first error or 0. Suspends, also in a task being closed. */
 CEDE_API int cede_group_leave(cede_group_t *group);
 
-/** The cleanup behind CEDE_GROUP. */
+/** The start and the cleanup behind CEDE_GROUP. */
+CEDE_API cede_group_t cede__group_make(void);
 CEDE_API void cede__group_cleanup(cede_group_t *group);
 
 CEDE__END

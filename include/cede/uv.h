@@ -43,8 +43,11 @@ CEDE_API int cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_
  * if the application has closed its own handles; those go on working meanwhile.
  *
  * @param loop  NULL is allowed
- * @return 0; CEDE_EDEADLK inside a task, or inside a callback of the loop that
- *   is running: call it outside uv_run()
+ * Not inside a callback of the application's that uv_run() makes: libuv cannot
+ * run a loop within itself, and does not say that it is running.
+ *
+ * @return 0; CEDE_EDEADLK inside a task, a callback of the library's, or another
+ *   cede_detach() of it
  */
 CEDE_API int cede_detach(cede_loop_t *loop);
 

@@ -257,3 +257,30 @@ TASK_TEST(future, that_finished_when_it_was_cancelled_keeps_its_result)
 	cr_assert_eq(future.result, 42);
 	return 0;
 }
+
+/* ---- fairness ---- */
+
+static int
+count_turns(void *arg)
+{
+	int *turns = arg, r;
+
+	while ((r = cede_sleep(0)) == 0)
+		++*turns;
+	return r;
+}
+
+TASK_TEST(future, awaits_of_what_is_done_let_others_run_now_and_then)
+{
+	CEDE_GROUP(g);
+	cede_future_t done;
+	int turns = 0;
+
+	cede_future_init(&done, NULL);
+	cede_future_resolve(&done, 7, NULL);
+	cr_assert_eq(cede_spawn(&g, count_turns, &turns), 0);
+	for (int i = 0; i < 1000; i++)
+		cr_assert_eq(cede_await(&done), 7);
+	cr_assert_gt(turns, 0);
+	return 0;
+}

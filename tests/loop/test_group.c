@@ -425,7 +425,7 @@ TASK_TEST(group, is_waited_for_by_one_task)
 	cr_assert_eq(cede_spawn_with(&other, wait_for_the_group, &group, NULL, &task), 0);
 	cr_assert_eq(cede_group_wait(&group), 0);
 	order_expect("a");
-	cr_assert_eq(cede_join(task, NULL), CEDE_EAWAITED);
+	cr_assert_eq(cede_join(task, NULL), CEDE_EPERM);
 	cede_task_unref(task);
 	return 0;
 }
