@@ -244,6 +244,51 @@ TASK_TEST(serve, a_handler_that_fails_is_told_of_and_the_others_go_on)
 	cr_assert_eq(stop_server(&s), CEDE_EXIT);
 }
 
+/* It is told, again and again, that its time is over. */
+static int
+ignore_the_timeout(void *arg)
+{
+	char byte;
+
+	CEDE_TIMEOUT(5) {
+		for (;;)
+			if (cede_read(arg, &byte, 1) > 0)
+				return 0;
+	}
+	return 0;
+}
+
+TASK_TEST(serve, a_handler_that_ignores_its_end_is_reset_and_makes_room)
+{
+	struct server s = {
+		.handler = ignore_the_timeout,
+		.options = {
+			.max_connections = 1,
+			.stop_on = (int[]){ SIGUSR1, 0 },
+			.on_error = count_error,
+			.data = &seen,
+		},
+	};
+	int first, second;
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	first = peer_connect(s.port);
+	while (seen.errors < 1)
+		cr_assert_eq(cede_sleep(1), 0);
+	cr_assert_eq(seen.last_error, CEDE_EIGNORED);
+	second = peer_connect(s.port);
+	peer_send(second, "x", 1);
+	cr_assert_eq(cede_sleep(20), 0);
+	cr_assert_eq(peer_receive_end(second, NULL), 0, "the second was not served");
+	peer_close(first);
+	peer_close(second);
+
+	/* And what went wrong with a connection is no error of the serving. */
+	raise(SIGUSR1);
+	cr_assert_eq(join_server(&s), 0);
+}
+
 TASK_TEST(serve, a_peer_that_resets_is_an_error_of_its_handler_only)
 {
 	struct server s = {

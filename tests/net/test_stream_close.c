@@ -254,3 +254,14 @@ Test(stream_close, a_stream_that_was_read_and_left_open_does_not_keep_the_loop, 
 	peer_close(left.peer);
 	leaks_end();
 }
+
+/* A write that was given up has closed the handle, but the stream is still somebody's. */
+PAIR_TEST(stream_close, a_broken_stream_that_was_left_open_is_freed_by_the_detach)
+{
+	static char much[8 << 20];
+
+	CEDE_TIMEOUT(5) {
+		cr_assert_eq(cede_write(p->stream, much, sizeof much), CEDE_ETIMEDOUT);
+	}
+	p->stream = NULL; /* and forgotten */
+}
