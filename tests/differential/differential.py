@@ -70,7 +70,8 @@ def python_info(python):
 def newest_python():
   """The newest up to 3.13, whose behaviour is the specification; else the newest there is."""
   names = [sys.executable] + [f'python3.{minor}' for minor in range(12, 15)] + ['python3']
-  names += map(str, pathlib.Path('/root/.pyenv/versions').glob('3.1[2-9]*/bin/python3'))
+  pyenv = pathlib.Path(os.environ.get('PYENV_ROOT') or pathlib.Path.home() / '.pyenv')
+  names += map(str, pyenv.glob('versions/3.1[2-9]*/bin/python3'))
   found = {python_info(name): name for name in names}
   wanted = [version for version in found if version[:2] == (3, 13)]
   versions = wanted or [version for version in found if version >= (3, 12)]
