@@ -187,7 +187,8 @@ CEDE_API CEDE_SUSPENDS int cede_await_coro(cede_coro_t *child, void **ret_value)
  * made on the stack of the coroutine that awaits it, while that is executing.
  */
 typedef struct cede_awaitable {
-	/** Goes on. 1: suspends the awaiter with *ret_value; 0: done, with *ret_value; <0: raises. */
+	/** Goes on. 1: suspends the awaiter with *ret_value; 0: done, with *ret_value; <0: raises.
+	 *  CEDE_STOP is its end too, without a value, here and from raise. */
 	int (*send)(void *object, void *value, void **ret_value);
 	/** A code was thrown in; as send. NULL: it is raised in the awaiter. cede_error() is set. */
 	int (*raise)(void *object, int code, void **ret_value);
