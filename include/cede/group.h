@@ -7,7 +7,8 @@
  *     return cede_group_wait(&g);
  *
  * The first task that fails cancels its siblings. Leaving the block by any path
- * cancels what is left and waits for it, so no task outlives what it uses.
+ * cancels what is left and waits for it, so no task outlives what it uses: declare
+ * what the tasks use before the group, for a block is left from its end upwards.
  */
 #ifndef CEDE_GROUP_H
 #define CEDE_GROUP_H

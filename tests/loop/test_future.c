@@ -272,10 +272,10 @@ count_turns(void *arg)
 
 TASK_TEST(future, awaits_of_what_is_done_let_others_run_now_and_then)
 {
-	CEDE_GROUP(g);
 	cede_future_t done;
 	int turns = 0;
 
+	CEDE_GROUP(g);
 	cede_future_init(&done, NULL);
 	cede_future_resolve(&done, 7, NULL);
 	cr_assert_eq(cede_spawn(&g, count_turns, &turns), 0);
