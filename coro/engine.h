@@ -11,10 +11,9 @@
 int cede__coro_create(cede_coro_t **ret_coro, enum cede__coro_kind kind, cede_fn *fn, void *arg,
 	const cede_coro_options_t *options, const char *site);
 
-/* engine.c */
+/* engine.c, chain.c, awaiting.c, verbs.c */
 
-/** The three verbs, for any kind. `error` may be NULL; the reference stays the caller's. */
-int cede__engine_send(cede_coro_t *co, void *value, void **ret_value);
+/** Throw and close, for any kind, as cede_coro_send() is. `error` may be NULL; the reference stays the caller's. */
 int cede__engine_throw(cede_coro_t *co, int code, cede_error_t *error, void **ret_value);
 int cede__engine_close(cede_coro_t *co, void **ret_value);
 

@@ -39,7 +39,7 @@ cede_gen_send(cede_gen_t *gen, void *value, void **ret_value)
 			*ret_value = NULL;
 		return 0;
 	}
-	return cede__engine_send(&gen->coro, value, ret_value);
+	return cede_coro_send(&gen->coro, value, ret_value);
 }
 
 int

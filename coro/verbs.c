@@ -68,16 +68,6 @@ send_slowly(struct cede__thread *th, cede_coro_t *co, void *value, void **ret_va
 }
 
 int
-cede__engine_send(cede_coro_t *co, void *value, void **ret_value)
-{
-	struct cede__thread *th = cede__thread_record;
-
-	if (cede__unlikely(co->mode != CEDE__CORO_SUSPENDED || co->thread != th))
-		return send_slowly(th ? th : cede__thread(), co, value, ret_value);
-	return cede__resume_with_value(th, co, value, ret_value);
-}
-
-int
 cede_coro_send(cede_coro_t *co, void *value, void **ret_value)
 {
 	struct cede__thread *th = cede__thread_record;

@@ -43,12 +43,6 @@ struct cede_listener {
 	struct cede__resource resource;
 };
 
-struct cede_loop *
-cede__listener_loop(const cede_listener_t *l)
-{
-	return l->loop;
-}
-
 /* ---- the socket ---- */
 
 static int

@@ -4,9 +4,6 @@
 
 #include <cede/tcp.h>
 
-/** The loop a listener belongs to. */
-struct cede_loop *cede__listener_loop(const cede_listener_t *listener);
-
 /** One more reference: the memory stays, also when the listener is closed meanwhile. */
 cede_listener_t *cede__listener_ref(cede_listener_t *listener);
 void cede__listener_unref(cede_listener_t *listener);

@@ -24,7 +24,8 @@ typedef struct cede_serve_options {
 	size_t stack_size;
 	/** Called once, when the signals are listened to and connections are taken. May be NULL. */
 	void (*on_ready)(cede_listener_t *listener, void *data);
-	/** Called for a connection whose handler ended with an error (not: was cut). May be NULL. */
+	/** Called for a connection whose handler ended with an error (not: was cut), after it has
+	 *  ended: outside its task, it must not suspend. May be NULL. */
 	void (*on_error)(cede_stream_t *stream, int code, void *data);
 	/** For those two, and for handlers by cede_serve_data(). */
 	void *data;
