@@ -192,13 +192,15 @@ cede_coro_close(cede_coro_t *co, void **ret_value)
 
 /* ---- the end ---- */
 
-/* No line of it runs any more. The handlers lie on its stack. */
+/* No line of it runs any more, but what it has deferred. The handlers lie on its stack. */
 static void
 give_up(cede_coro_t *co)
 {
 	co->mode = CEDE__CORO_CLOSED;
 	for (; co->handlers; co->handlers = co->handlers->outer)
 		co->handlers->error = cede_error_unref(co->handlers->error);
+	if (co->defers)
+		cede__defers_run(co);
 	cede__engine_release_stack(co->thread, co);
 }
 

@@ -99,7 +99,8 @@ struct cede_coro {
 	cede_error_t *error;       /* behind the last negative code received or raised */
 	cede_handler_t *handlers;  /* the innermost error that is being handled */
 	cede_handler_t *hidden;    /* as they were when it called an object that it drives */
-	void *task;                /* of the layer above; set in roots */
+	struct cede__defer *defers; /* defer.c: to be called at its end, the last one first */
+	void *task;                 /* of the layer above; set in roots */
 	const char *name;
 	const char *site;            /* "name\0file:line", or NULL */
 	struct cede__origin *origin; /* deeper origins, or NULL */

@@ -49,6 +49,8 @@ entry(void *arg)
 	if (cede__unlikely(self->thread->exceptions != NULL))
 		*self->thread->exceptions = (struct cede__exceptions){ 0 };
 	code = self->fn(self->arg);
+	if (cede__unlikely(self->defers != NULL))
+		cede__defers_run(self);
 	finish(self, code < 0 ? code : 0);
 }
 

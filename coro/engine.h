@@ -53,6 +53,11 @@ cede__engine_dispose(const cede_coro_t *co, void *value)
 		co->value_dtor(value);
 }
 
+/* defer.c */
+
+/** Makes the deferred calls, the last one first. When the body has ended and nobody knows yet. */
+void cede__defers_run(cede_coro_t *co);
+
 /* error.c */
 
 /** Where cede_error() of a coroutine, or of the thread outside all, looks. */

@@ -205,6 +205,30 @@ typedef struct cede_awaitable {
 CEDE_API CEDE_SUSPENDS int cede_await_object(const cede_awaitable_t *awaitable, void *object,
 	void **ret_value);
 
+/**
+ * Has fn(arg) called when the running coroutine ends, whichever way: its body
+ * returned, raised, was closed or cancelled. Of several the last one is called
+ * first. What C has in place of `finally` where a goto is not enough.
+ *
+ *     char *line = malloc(size);
+ *     if (cede_defer(free, line) < 0)
+ *             return free(line), CEDE_ENOMEM;
+ *
+ * The calls are made after the body's last line and before anybody learns of
+ * the end, inside the coroutine: they may await as its body may, in a task that
+ * is being closed in a shield. @arg must not point into a function that the body
+ * has left by then. They cannot change what the body returns. A coroutine that
+ * ignored its end and is discarded has them called outside, where awaits return
+ * CEDE_ENOTASK. CPython rows 44, 73.
+ *
+ * @return 0; CEDE_ENOTASK: outside a coroutine; CEDE_EINVAL: no @fn; CEDE_ENOMEM.
+ *   @fn is called if this is 0 and never otherwise
+ */
+CEDE_API int cede_defer(cede_dtor_fn *fn, void *arg);
+
+/** Takes back the last such cede_defer() of the running coroutine. 1; 0: there is none. */
+CEDE_API int cede_defer_cancel(cede_dtor_fn *fn, void *arg);
+
 /** Sets what the running body returns: `return cede_return(v);`. Returns 0. */
 CEDE_API int cede_return(void *value);
 
