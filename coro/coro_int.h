@@ -92,13 +92,13 @@ struct cede_coro {
 	cede_coro_t *turn;   /* also while a shielded await holds a close up */
 
 	/* All the time. */
-	cede_coro_t *awaiter;      /* who awaits it */
-	cede_coro_t *awaiting;     /* whom it awaits; holds a reference */
-	struct cede__stack *stack; /* from the first send to shortly after the end */
-	void *result;              /* of cede_return() */
-	cede_error_t *error;       /* behind the last negative code received or raised */
-	cede_handler_t *handlers;  /* the innermost error that is being handled */
-	cede_handler_t *hidden;    /* as they were when it called an object that it drives */
+	cede_coro_t *awaiter;       /* who awaits it */
+	cede_coro_t *awaiting;      /* whom it awaits; holds a reference */
+	struct cede__stack *stack;  /* from the first send to shortly after the end */
+	void *result;               /* of cede_return() */
+	cede_error_t *error;        /* behind the last negative code received or raised */
+	cede_handler_t *handlers;   /* the innermost error that is being handled */
+	cede_handler_t *hidden;     /* as they were when it called an object that it drives */
 	struct cede__defer *defers; /* defer.c: to be called at its end, the last one first */
 	void *task;                 /* of the layer above; set in roots */
 	const char *name;
@@ -132,6 +132,12 @@ int cede__coro_yield_shielded(cede_coro_t *self, void *value);
  * returned 0.
  */
 int cede__coro_close_told(cede_coro_t *co, void **ret_value);
+
+/** The last error of whoever executes on this thread, owned, if it is of that code; else NULL. */
+cede_error_t *cede__error_take(int code);
+
+/** Makes an error, owned, the last one of whoever executes on this thread. */
+void cede__error_give(cede_error_t *error);
 
 /**
  * Ends a suspended coroutine and all it awaits without running another line of

@@ -245,6 +245,26 @@ cede__error_put(cede_error_t **slot, cede_error_t *error)
 	cede_error_unref(old);
 }
 
+cede_error_t *
+cede__error_take(int code)
+{
+	struct cede__thread *th = cede__thread_record;
+	cede_error_t **slot = cede__error_slot(th, th->current), *error = *slot;
+
+	if (!error || error->code != code)
+		return NULL;
+	*slot = NULL;
+	return error;
+}
+
+void
+cede__error_give(cede_error_t *error)
+{
+	struct cede__thread *th = cede__thread_record;
+
+	cede__error_put(cede__error_slot(th, th->current), error);
+}
+
 /* ---- chains ---- */
 
 static cede_error_t *

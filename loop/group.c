@@ -1,14 +1,31 @@
 /*
  * Groups: a list of the tasks that run, a count, and a future for "none is left".
  *
+ * A group bounds its owner's block as well: its region is a scope of the owner,
+ * open from the first spawn until the owner waits for the group or leaves it. When
+ * a task fails, or the group's time passes, the region expires, and what the owner
+ * awaits in the block is refused. A wait for the group closes the region first: a
+ * failure must not keep the owner from learning of it.
+ *
+ * The block's scopes are left in their order, but nobody knows in which of them the
+ * group was first used: so a region may lie anywhere among the owner's scopes, and
+ * slips outwards when the one around it is left (scope.c).
+ *
  * Leaving always waits, also in a task that is being closed: inside a shield of
  * its own, without a deadline, since every task of the group has been asked to
  * end and those that ignore it are ended by force.
+ *
+ * Invariants
+ * - The region is open in the owner's list only; after a wait or a leave it is in none.
+ * - A failed task that is kept holds its error until the group is left.
  */
 #include <cede/group.h>
 
+#include "coro/thread.h"
 #include "loop/scope_int.h"
 #include "loop/task_int.h"
+
+#define ERRORS_MAX 1000
 
 cede_group_t
 cede__group_make(void)
@@ -21,6 +38,8 @@ cede_group_init(cede_group_t *group)
 {
 	*group = cede__group_make();
 }
+
+/* ---- the list of those who run ---- */
 
 static void
 link_task(cede_group_t *group, cede_task_t *task)
@@ -51,6 +70,96 @@ unlink_task(cede_group_t *group, cede_task_t *task)
 	group->running--;
 }
 
+/* One less: whoever waits for none to be left may have waited for this. */
+static void
+take_out(cede_group_t *group, cede_task_t *task)
+{
+	unlink_task(group, task);
+	if (group->running == 0 && group->has_waiter)
+		cede_future_resolve(&group->empty, 0, NULL);
+}
+
+static void
+cancel_tasks(cede_group_t *group, const char *why)
+{
+	for (cede_task_t *task = group->first; task; task = task->next)
+		cede__task_cancel_as(task, why);
+}
+
+/* ---- the region ---- */
+
+/* The owner uses the group: from here on it is bounded by it. */
+static void
+open_region(cede_group_t *group, cede_task_t *task)
+{
+	if (!group->owner)
+		group->owner = task;
+	if (group->owner != task || group->region.is_open || group->has_waiter)
+		return;
+	group->region.is_group = 1;
+	cede__scope_open(&group->region, task);
+}
+
+static void
+close_region(cede_group_t *group)
+{
+	if (group->region.is_open)
+		cede__scope_take_out(&group->region);
+	cede__timer_stop(&group->region.timer);
+}
+
+/* The group has come to an end before its time, or by it. */
+static void
+expire(cede_group_t *group, int code, const char *why)
+{
+	group->is_closing = 1;
+	cancel_tasks(group, why);
+	if (group->region.has_expired)
+		return;
+	group->region.has_expired = 1;
+	group->region.code = code;
+	if (group->region.is_open)
+		cede__task_reconsider(group->owner);
+}
+
+static void
+time_has_passed(struct cede__timer *timer)
+{
+	cede_scope_t *region = cede__container_of(timer, cede_scope_t, timer);
+
+	expire(cede__container_of(region, cede_group_t, region), CEDE_ETIMEDOUT,
+		"the time of its group has passed");
+}
+
+int
+cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms)
+{
+	cede_task_t *task = cede_task_current();
+	struct cede__timer *timer = &group->region.timer;
+
+	if (!task)
+		return CEDE_ENOTASK;
+	if (group->owner && group->owner != task)
+		return CEDE_EPERM;
+	if (group->is_closing)
+		return CEDE_EALREADY;
+	cede__timer_stop(timer);
+	timer->fire = time_has_passed;
+	if (timeout_ms == 0) {
+		time_has_passed(timer);
+	} else {
+		cede__loop_update_time(task->loop);
+		int r = cede__timer_start(task->loop, timer, timeout_ms);
+
+		if (r < 0)
+			return r;
+	}
+	open_region(group, task);
+	return 0;
+}
+
+/* ---- spawning ---- */
+
 int
 cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg, const cede_spawn_options_t *options,
 	cede_task_t **ret_task, const char *site)
@@ -70,11 +179,12 @@ cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg, const cede_spawn_opti
 		return r;
 	}
 
-	if (!group->owner)
-		group->owner = parent;
+	open_region(group, parent);
 	link_task(group, task);
+	cede__locals_inherit(task, parent);
 	if (ret_task)
 		*ret_task = cede_task_ref(task);
+	cede__task_begin(task, options && options->is_eager);
 	return 0;
 }
 
@@ -97,33 +207,108 @@ cede_spawn_own(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dt
 	return cede_spawn_at(group, fn, arg, &options, NULL, NULL);
 }
 
-static void
-cancel_tasks(cede_group_t *group)
+int
+cede_task_detach(cede_task_t *task)
 {
-	for (cede_task_t *task = group->first; task; task = task->next)
-		cede_task_cancel(task);
+	if (!task->group)
+		return CEDE_EALREADY;
+	take_out(task->group, task);
+	return 0;
 }
 
 void
 cede_group_cancel(cede_group_t *group)
 {
 	group->is_closing = 1;
-	cancel_tasks(group);
+	cancel_tasks(group, "its group was cancelled");
+}
+
+/* ---- failed tasks ---- */
+
+/*
+ * Somebody has been told already by a callback of its own: that is not kept. The
+ * loop knows of those that are: a group may be waited for and then forgotten.
+ */
+static void
+keep_failed(cede_group_t *group, cede_task_t *task)
+{
+	if (task->done ||
+		group->errors_kept >= (group->errors_max ? group->errors_max : ERRORS_MAX))
+		return;
+	group->errors_kept++;
+	task->is_kept = 1;
+	cede_task_ref(task);
+	if (!task->is_ignoring) /* then it is on a list of its own */
+		cede__list_append(&task->loop->failed, &task->link);
+	if (group->failed_last)
+		group->failed_last->next = task;
+	else
+		group->failed_first = task;
+	group->failed_last = task;
+}
+
+static void
+drop_failed(cede_group_t *group)
+{
+	while (group->failed_first) {
+		cede_task_t *task = group->failed_first;
+
+		group->failed_first = task->next;
+		task->next = NULL;
+		cede__task_let_go(task);
+	}
+	group->failed_last = NULL;
+	group->errors_kept = 0;
+}
+
+void
+cede__task_let_go(cede_task_t *task)
+{
+	task->is_kept = 0;
+	if (!task->is_ignoring)
+		cede__list_remove(&task->link);
+	cede_task_unref(task);
+}
+
+cede_task_t *
+cede_group_next_failed(const cede_group_t *group, const cede_task_t *after)
+{
+	cede_task_t *task = after ? after->next : group->failed_first;
+
+	if (task)
+		task->is_read = 1;
+	return task;
 }
 
 void
 cede__group_task_ended(cede_group_t *group, cede_task_t *task)
 {
-	unlink_task(group, task);
-	if (task->result < 0 && task->result != CEDE_ECANCELED) {
-		group->failed++;
-		if (group->first_error == 0)
-			group->first_error = task->result;
-		if (group->policy == CEDE_GROUP_CANCEL_SIBLINGS)
-			cancel_tasks(group);
-	}
-	if (group->running == 0 && group->has_waiter)
-		cede_future_resolve(&group->empty, 0, NULL);
+	const int has_failed = task->result < 0 && task->result != CEDE_ECANCELED;
+
+	take_out(group, task);
+	if (!has_failed)
+		return;
+	group->failed++;
+	if (group->first_error == 0)
+		group->first_error = task->result;
+	keep_failed(group, task);
+	if (group->policy == CEDE_GROUP_CANCEL_SIBLINGS)
+		expire(group, CEDE_ECANCELED, "a task of its group has failed");
+}
+
+/* ---- waiting and leaving ---- */
+
+/* What has become of the group; whoever asks has been told of all errors. */
+static int
+outcome(cede_group_t *group)
+{
+	for (cede_task_t *task = group->failed_first; task; task = task->next)
+		task->is_read = 1;
+	if (group->first_error == 0)
+		return group->region.has_expired ? group->region.code : 0;
+	if (group->failed_first && group->failed_first->error && cede_task_current())
+		cede__error_give(cede_error_ref(group->failed_first->error));
+	return group->first_error;
 }
 
 /* 0 when none is left, or the code of a wait given up. */
@@ -141,21 +326,33 @@ wait_until_empty(cede_group_t *group)
 	return r;
 }
 
-int
-cede_group_leave(cede_group_t *group)
+/* Ends what still runs. Nothing of the group is in the owner's hands after it but the errors. */
+static void
+end_all(cede_group_t *group)
 {
 	group->is_closing = 1;
+	close_region(group);
 	if (group->running > 0) {
 		cede_scope_t shield;
 		int r;
 
-		cancel_tasks(group);
+		cancel_tasks(group, "its group was left");
 		cede__shield_enter_unbounded(&shield);
 		r = wait_until_empty(group);
 		cede_scope_leave(&shield);
 		cede__check(r == 0, "a group was left outside its task");
 	}
-	return group->first_error;
+}
+
+int
+cede_group_leave(cede_group_t *group)
+{
+	int r;
+
+	end_all(group);
+	r = outcome(group);
+	drop_failed(group);
+	return r;
 }
 
 int
@@ -168,16 +365,20 @@ cede_group_wait(cede_group_t *group)
 		return CEDE_ENOTASK;
 	if (group->running > 0 && task != group->owner)
 		return CEDE_EPERM; /* it may be gone when that one wakes */
+	if (group->region.is_open)
+		cede__scope_take_out(&group->region); /* its timer goes on */
 	r = wait_until_empty(group);
 	if (r < 0) {
-		cede_group_leave(group);
+		end_all(group);
 		return r;
 	}
-	return group->first_error;
+	cede__timer_stop(&group->region.timer);
+	return outcome(group);
 }
 
 void
 cede__group_cleanup(cede_group_t *group)
 {
-	cede_group_leave(group);
+	end_all(group);
+	drop_failed(group);
 }

@@ -117,6 +117,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	loop->works.limit = options && options->work_limit > 0 ? options->work_limit
 							       : CEDE__WORK_LIMIT;
 	cede__list_init(&loop->tasks);
+	cede__list_init(&loop->failed);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
 	uv_idle_init(uv, &loop->idle); /* these two cannot fail in any libuv */
@@ -141,7 +142,8 @@ static void
 cancel_all(cede_loop_t *loop)
 {
 	cede__list_each(link, &loop->tasks)
-		cede_task_cancel(cede__container_of(link, cede_task_t, link));
+		cede__task_cancel_as(cede__container_of(link, cede_task_t, link),
+			"the loop is being detached");
 }
 
 static void
@@ -155,6 +157,15 @@ close_resources(cede_loop_t *loop)
 		resource->close(resource);
 		cede__assert(cede__list_first(&loop->resources) != &resource->link);
 	}
+}
+
+/* Of groups that were waited for and not left. */
+static void
+let_go_of_failed(cede_loop_t *loop)
+{
+	while (!cede__list_is_empty(&loop->failed))
+		cede__task_let_go(
+			cede__container_of(cede__list_first(&loop->failed), cede_task_t, link));
 }
 
 static void
@@ -202,6 +213,7 @@ cede_detach(cede_loop_t *loop)
 	while (loop->open > 0)
 		uv_run(loop->uv, UV_RUN_ONCE);
 
+	let_go_of_failed(loop);
 	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
 	cede__timers_deinit(loop);
 	cede__buffers_deinit(&loop->buffers);
@@ -221,17 +233,42 @@ cede_loop_uv(const cede_loop_t *loop)
 /* ---- starting ---- */
 
 int
+cede_start_with_at(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_options_t *options,
+	cede_done_fn *done, void *data, cede_task_t **ret_task, const char *site)
+{
+	cede_task_t *task;
+	int r = cede__task_create(loop, fn, arg, options, site, &task);
+
+	if (r < 0) {
+		if (options && options->arg_dtor)
+			options->arg_dtor(arg);
+		return r;
+	}
+	task->done = done;
+	task->data = data;
+	if (ret_task)
+		*ret_task = cede_task_ref(task);
+	if (!options || !options->is_eager) {
+		cede__task_begin(task, 0);
+		return 0;
+	}
+	cede__loop_enter(loop);
+	cede__task_begin(task, 1);
+	cede__loop_leave(loop);
+	return 0;
+}
+
+int(cede_start_with)(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_options_t *options,
+	cede_done_fn *done, void *data, cede_task_t **ret_task)
+{
+	return cede_start_with_at(loop, fn, arg, options, done, data, ret_task, NULL);
+}
+
+int
 cede_start_at(cede_loop_t *loop, cede_fn *fn, void *arg, cede_done_fn *done, void *data,
 	const char *site)
 {
-	cede_task_t *task;
-	int r = cede__task_create(loop, fn, arg, NULL, site, &task);
-
-	if (r < 0)
-		return r;
-	task->done = done;
-	task->data = data;
-	return 0;
+	return cede_start_with_at(loop, fn, arg, NULL, done, data, NULL, site);
 }
 
 int(cede_start)(cede_loop_t *loop, cede_fn *fn, void *arg, cede_done_fn *done, void *data)

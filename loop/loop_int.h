@@ -48,7 +48,9 @@ struct cede_loop {
 	struct cede__buffers buffers;
 	uv_idle_t idle;
 	unsigned open;
-	struct cede__list tasks;     /* cede_task::link: all that have not ended */
+	struct cede__list tasks; /* cede_task::link: all that have not ended */
+	struct cede__list
+		failed; /* cede_task::link: ended, and kept by groups that may be forgotten */
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
 	struct cede__signal_watch *watches;

@@ -1,6 +1,10 @@
 /*
  * Scopes: a list a task, innermost first, each with a timer. Entering, leaving
  * and expiring work out anew what the task's awaits return; see task_int.h.
+ *
+ * They are left in the reverse order of being entered. A group's region is one of
+ * them (group.c), and the exception: it is opened somewhere in the block of its
+ * group, and stays when the scope is left in which that happened.
  */
 #include "loop/scope_int.h"
 
@@ -17,8 +21,8 @@ expire(struct cede__timer *timer)
 	cede__task_reconsider(scope->task);
 }
 
-static void
-push(cede_scope_t *scope, cede_task_t *task)
+void
+cede__scope_open(cede_scope_t *scope, cede_task_t *task)
 {
 	scope->is_open = 1;
 	scope->task = task;
@@ -45,7 +49,7 @@ enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 		if (r < 0)
 			return r;
 	}
-	push(scope, task);
+	cede__scope_open(scope, task);
 	return 0;
 }
 
@@ -68,20 +72,40 @@ cede__shield_enter_unbounded(cede_scope_t *scope)
 
 	cede__check(task != NULL, "a group with running tasks was left outside its task");
 	*scope = (cede_scope_t){ .is_shield = 1 };
-	push(scope, task);
+	cede__scope_open(scope, task);
+}
+
+/* Is it the innermost but for regions of groups? */
+static int
+is_innermost(const cede_scope_t *scope)
+{
+	const cede_scope_t *s = scope->task->scope;
+
+	while (s && s != scope && s->is_group)
+		s = s->outer;
+	return s == scope;
+}
+
+void
+cede__scope_take_out(cede_scope_t *scope)
+{
+	cede_task_t *task = scope->task;
+	cede_scope_t **at = &task->scope;
+
+	while (*at != scope)
+		at = &(*at)->outer;
+	*at = scope->outer;
+	scope->is_open = 0;
+	cede__task_reconsider(task);
 }
 
 int
 cede_scope_leave(cede_scope_t *scope)
 {
-	cede_task_t *task = scope->task;
-
-	cede__check(scope->is_open && task->scope == scope, "scopes of task '%s' left out of order",
-		task ? cede_task_name(task) : "?");
-	scope->is_open = 0;
+	cede__check(scope->is_open && is_innermost(scope), "scopes of task '%s' left out of order",
+		scope->task ? cede_task_name(scope->task) : "?");
 	cede__timer_stop(&scope->timer);
-	task->scope = scope->outer;
-	cede__task_reconsider(task);
+	cede__scope_take_out(scope);
 	return scope->has_expired;
 }
 
@@ -111,7 +135,7 @@ cede__scope_turn(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 		is_shield ? "CEDE_SHIELD" : "CEDE_TIMEOUT");
 	if (r < 0) { /* nothing would bound it: it bounds everything */
 		*scope = (cede_scope_t){ .is_shield = is_shield, .has_expired = 1, .code = r };
-		push(scope, cede_task_current());
+		cede__scope_open(scope, cede_task_current());
 	}
 	return 1;
 }

@@ -1,5 +1,5 @@
 /*
- * Tasks: making, stepping, cancelling, joining.
+ * Tasks: making, stepping, ending. Cancelling and joining have files of their own.
  *
  * The life of a task. Created ready; the first step starts its coroutine. Each
  * step runs it to its next await. When the body has returned, finish() keeps the
@@ -63,9 +63,19 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 	task->co->task = task;
 	cede__list_init(&task->link);
 	cede__list_append(&loop->tasks, &task->link);
-	cede__task_wake(task);
 	*ret_task = task;
 	return 0;
+}
+
+void
+cede__task_begin(cede_task_t *task, int is_eager)
+{
+	if (!is_eager) {
+		cede__task_wake(task);
+		return;
+	}
+	task->is_woken = 1;
+	cede__task_step(task);
 }
 
 cede_task_t *
@@ -84,8 +94,14 @@ cede_task_unref(cede_task_t *task)
 	if (--task->refs > 0)
 		return NULL;
 	cede__assert(task->is_done && !cede__list_is_linked(&task->link));
+	if (cede__unlikely(task->result < 0 && !task->is_read && task->result != CEDE_ECANCELED))
+		cede__task_report_unread(task);
 	if (task->value && task->value_dtor)
 		task->value_dtor(task->value);
+	if (cede__unlikely(task->error != NULL))
+		cede_error_unref(task->error);
+	if (cede__unlikely(task->cancel_error != NULL))
+		cede_error_unref(task->cancel_error);
 	cede__free(task);
 	return NULL;
 }
@@ -104,10 +120,28 @@ cede_task_is_done(const cede_task_t *task)
 	return task->is_done;
 }
 
+/* That somebody has asked is no part of what a task is. */
+static void
+note_read(const cede_task_t *task)
+{
+	((cede_task_t *)task)->is_read = 1;
+}
+
 int
 cede_task_result(const cede_task_t *task)
 {
-	return task->is_done ? task->result : CEDE_EPENDING;
+	if (!task->is_done)
+		return CEDE_EPENDING;
+	note_read(task);
+	return task->result;
+}
+
+const cede_error_t *
+cede_task_error(const cede_task_t *task)
+{
+	if (task->is_done)
+		note_read(task);
+	return task->error;
 }
 
 void *
@@ -138,61 +172,45 @@ cede__task_on_end(cede_task_t *task, cede_done_fn *fn, void *data)
 /* ---- the end ---- */
 
 static void
-link_join(cede_task_t *task, cede_join_t *op)
-{
-	cede_join_t *first = task->joins;
-
-	op->task = task;
-	op->next = first ? first : op;
-	op->prev = first ? first->prev : op;
-	op->prev->next = op;
-	op->next->prev = op;
-	if (!first)
-		task->joins = op;
-}
-
-static void
-unlink_join(cede_join_t *op)
-{
-	cede_task_t *task = op->task;
-
-	if (task->joins == op)
-		task->joins = op->next != op ? op->next : NULL;
-	op->prev->next = op->next;
-	op->next->prev = op->prev;
-	op->task = NULL;
-}
-
-static void
-resolve_joins(cede_task_t *task)
-{
-	while (task->joins) {
-		cede_join_t *op = task->joins;
-
-		unlink_join(op);
-		cede_future_resolve(&op->future, task->result, task->value);
-	}
-}
-
-static void
 finish(cede_task_t *task, int result, void *value)
 {
-	cede__check(!task->scope, "task '%s' ended inside a scope", task->name);
+	cede__check(!task->scope, "task '%s' ended %s", task->name,
+		task->scope->is_group ? "without leaving its group" : "inside a scope");
 	task->is_done = 1;
 	task->result = result == CEDE_EXIT ? CEDE_ECANCELED : result;
 	task->value = value;
 	cede__list_remove(&task->link);
-	resolve_joins(task);
+	cede__locals_drop(task);
+	cede__task_resolve_joins(task);
 	if (task->group)
 		cede__group_task_ended(task->group, task);
-	if (task->done)
+	if (task->done) {
+		task->is_read = 1;
+		if (task->error)
+			cede__error_give(cede_error_ref(task->error));
 		task->done(task->result, task->data);
+	}
+}
+
+/* What is behind the code with which the coroutine ended. */
+static CEDE__NOINLINE void
+keep_error(cede_task_t *task, int result)
+{
+	cede_error_t *error = cede__error_take(result);
+
+	if (result == CEDE_EXIT && task->cancel_error) {
+		cede_error_unref(error);
+		error = cede__task_cancelled_error(task);
+	}
+	task->error = error;
 }
 
 /* The coroutine has ended, by whichever verb. */
 static void
 end(cede_task_t *task, int result, void *value)
 {
+	if (cede__unlikely(result < 0))
+		keep_error(task, result);
 	task->co = cede_coro_unref(task->co);
 	finish(task, result, value);
 	cede_task_unref(task);
@@ -205,11 +223,13 @@ end_ignoring(cede_task_t *task)
 	cede_loop_t *loop = task->loop;
 
 	fprintf(stderr, "cede: task '%s' ignored %s and is not resumed any more (%s)\n", task->name,
-		task->is_closing            ? "GeneratorExit"
-			: task->refusal < 0 ? "its timeout"
-					    : "that a task may only await",
+		task->is_closing                          ? "GeneratorExit"
+			: task->refusal == CEDE_ECANCELED ? "that its group has failed"
+			: task->refusal < 0               ? "its timeout"
+							  : "that a task may only await",
 		cede_task_place(task));
 	task->is_ignoring = 1;
+	task->is_read = 1; /* it was reported */
 	for (; task->scope; task->scope = task->scope->outer)
 		cede__timer_stop(&task->scope->timer);
 	finish(task, CEDE_EIGNORED, NULL);
@@ -223,6 +243,8 @@ cede__task_bury(cede_task_t *task)
 	if (task->co->stack)
 		cede__coro_discard(task->co);
 	task->co = cede_coro_unref(task->co);
+	if (task->is_kept)
+		cede__task_let_go(task);
 	cede_task_unref(task);
 }
 
@@ -298,6 +320,8 @@ cede__task_suspend(cede_task_t *task, cede_coro_t *self)
 	task->is_waiting = 1;
 	r = cede__coro_yield_shielded(self, NULL);
 	task->is_waiting = 0;
+	if (cede__unlikely(r == CEDE_EXIT && task->cancel_error))
+		cede__task_tell_reason(task);
 	return r;
 }
 
@@ -315,6 +339,8 @@ cede__task_give_way(cede_task_t *task, cede_coro_t *self)
 CEDE__NOINLINE int
 cede__task_refused(cede_task_t *task, cede_coro_t *self)
 {
+	if (task->refusal == CEDE_EXIT && task->cancel_error)
+		cede__task_tell_reason(task);
 	if (++task->refused <= CEDE__REFUSALS_MAX)
 		return task->refusal;
 
@@ -334,79 +360,4 @@ cede__await_admit(cede_loop_t **ret_loop)
 		return CEDE_ENOTASK;
 	*ret_loop = task->loop;
 	return cede__unlikely(task->refusal < 0) ? cede__task_refused(task, self) : 0;
-}
-
-/* ---- cancelling ---- */
-
-static int
-work_out_refusal(const cede_task_t *task)
-{
-	int code = 0; /* of the innermost that has expired */
-
-	for (const cede_scope_t *s = task->scope; s; s = s->outer) {
-		if (s->is_shield && !s->has_expired)
-			return code;
-		if (!s->is_shield && s->has_expired && code == 0)
-			code = s->code;
-	}
-	return task->is_closing ? CEDE_EXIT : code;
-}
-
-void
-cede__task_reconsider(cede_task_t *task)
-{
-	task->refusal = work_out_refusal(task);
-	if (task->refusal == 0 && !task->is_closing)
-		task->refused = 0; /* it heeded them: the scope that refused is left */
-	if (task->refusal < 0 && task->is_waiting && !task->is_ready)
-		cede__loop_make_ready(task->loop, task);
-}
-
-int
-cede_task_cancel(cede_task_t *task)
-{
-	if (task->is_done || task->is_closing)
-		return 0;
-	task->is_closing = 1;
-	cede__task_reconsider(task);
-	return 1;
-}
-
-/* ---- joining ---- */
-
-static void
-cancel_join(cede_future_t *future)
-{
-	unlink_join(cede__container_of(future, cede_join_t, future));
-	cede_future_resolve(future, CEDE_ECANCELED, NULL);
-}
-
-int
-cede_join_start(cede_task_t *task, cede_join_t *op)
-{
-	if (task == cede_task_current())
-		return CEDE_EDEADLK;
-	cede_future_init(&op->future, cancel_join);
-	if (task->is_done) {
-		cede_future_resolve(&op->future, task->result, task->value);
-		return 0;
-	}
-	link_join(task, op);
-	return 0;
-}
-
-int
-cede_join(cede_task_t *task, void **ret_value)
-{
-	cede_join_t op;
-	int r = cede_join_start(task, &op);
-
-	if (r < 0)
-		return r;
-	cede_task_ref(task); /* it must be there to be looked at when it has ended */
-	r = cede_await(&op.future);
-	if (r >= 0 && ret_value)
-		*ret_value = op.future.value;
-	cede_task_unref(task);
-	return r;
 }

@@ -41,6 +41,8 @@ struct cede_task {
 	uint8_t is_closing;  /* cancelled */
 	uint8_t is_ignoring; /* suspended for ever: it ignored its end */
 	uint8_t is_done;
+	uint8_t is_kept; /* by a group that it failed in */
+	uint8_t is_read; /* somebody has asked for the result */
 	int result;
 	uint32_t refs;
 	void *value;
@@ -49,6 +51,12 @@ struct cede_task {
 	cede_join_t *joins;  /* the first, in a ring by cede_join::next */
 	struct cede__list link;
 	const char *name, *site;
+	struct cede__locals *locals; /* local.c */
+
+	/* Only of one that failed or was cancelled. */
+	cede_error_t *error;        /* behind a negative result */
+	cede_error_t *cancel_error; /* of cede_task_cancel_with() */
+	const char *cancel_reason;  /* a literal */
 
 	/* How it is told that the task has ended: in a group, or by a callback. */
 	cede_group_t *group;
@@ -57,9 +65,12 @@ struct cede_task {
 	void *data;
 };
 
-/** Makes a task that is ready to start, with one reference for the loop. */
+/** Makes a task, with one reference for the loop; cede__task_begin() is to follow. */
 int cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg,
 	const cede_spawn_options_t *options, const char *site, cede_task_t **ret_task);
+
+/** Makes a new task ready, or runs it to its first await. It may have ended then. */
+void cede__task_begin(cede_task_t *task, int is_eager);
 
 /** Runs a task from the ready queue to its next await or its end. */
 void cede__task_step(cede_task_t *task);
@@ -101,7 +112,33 @@ cede__task_wake(cede_task_t *task)
 		cede__loop_make_ready(task->loop, task);
 }
 
+/* cancel.c */
+
+/** cede_task_cancel() by the library: @why is a literal. */
+int cede__task_cancel_as(cede_task_t *task, const char *why);
+
+/** Puts the reason given by cede_task_cancel_with() behind the code that the running task receives. */
+void cede__task_tell_reason(const cede_task_t *task);
+
+/** That reason, owned, behind the result of the task. NULL: no memory. */
+cede_error_t *cede__task_cancelled_error(const cede_task_t *task);
+
+/* join.c */
+void cede__task_resolve_joins(cede_task_t *task);
+void cede__task_report_unread(const cede_task_t *task);
+
+/* local.c */
+
+/** Gives a new task the values of the one that spawned it. */
+void cede__locals_inherit(cede_task_t *task, const cede_task_t *parent);
+
+/** Its values are not needed any more. */
+void cede__locals_drop(cede_task_t *task);
+
 /* group.c */
 void cede__group_task_ended(cede_group_t *group, cede_task_t *task);
+
+/** A failed task is not kept any more. */
+void cede__task_let_go(cede_task_t *task);
 
 #endif

@@ -68,7 +68,7 @@ deliver_cancel(struct cede__message *message, cede_loop_t *loop)
 
 	w->is_cancelled = 1;
 	if (w->task)
-		cede_task_cancel(w->task);
+		cede__task_cancel_as(w->task, "another worker has failed");
 }
 
 /* The main task of one has ended. */

@@ -12,6 +12,7 @@
 #include <cede/gen.h>
 #include <cede/group.h>
 #include <cede/hooks.h>
+#include <cede/local.h>
 #include <cede/loop.h>
 #include <cede/profile.h>
 #include <cede/remote.h>

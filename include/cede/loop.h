@@ -26,7 +26,7 @@ typedef struct cede_loop cede_loop_t;
  */
 CEDE_API int cede_run(cede_fn *fn, void *arg);
 
-/** Called in the loop's thread when a started task has ended. */
+/** Called in the loop's thread when a started task has ended; cede_error() is what is behind a code. */
 typedef void cede_done_fn(int result, void *data);
 
 /**

@@ -28,6 +28,7 @@ typedef struct cede_scope {
 	/* private */
 	int is_shield;
 	int is_open;
+	int is_group; /* a group's region, which may lie anywhere among the others */
 	struct cede_scope *outer;
 	cede_task_t *task;
 	struct cede__timer timer;

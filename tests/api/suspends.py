@@ -15,6 +15,7 @@ import sys
 
 # Functions that suspend and are not marked, each with its reason.
 ALLOWED = {
+  'end_all': 'what every leave of a group does: it waits, and there is nothing to say about that',
   'cede_group_leave': 'a cleanup: its result may be dropped, which the mark forbids',
   'cede__group_cleanup': 'the cleanup behind CEDE_GROUP: returns nothing',
   'cede__scope_cleanup': 'the cleanup behind CEDE_TIMEOUT: returns nothing',

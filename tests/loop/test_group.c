@@ -1,4 +1,4 @@
-/* loop/group.c. T16 of docs/semantics.md; the differences from it are named. */
+/* loop/group.c: what becomes of the tasks. T16 of docs/semantics.md. */
 #include "tests/support/run.h"
 
 #include "tests/support/order.h"
@@ -52,10 +52,7 @@ TASK_TEST(group, waits_for_all)
 	return 0;
 }
 
-/*
- * T16, but that the parent's body is not cancelled: it hears of the error where
- * it waits for the group.
- */
+/* T16; what becomes of the parent's body is in test_group_block.c. */
 TASK_TEST(group, cancels_the_siblings_at_the_first_error)
 {
 	CEDE_GROUP(group);
