@@ -1,5 +1,5 @@
 /*
- * Groups: a list of the tasks that run, a count, and a future for "none is left".
+ * Groups: a list of the tasks that run, a count, and a wait for "none is left".
  *
  * A group bounds its owner's block as well: its region is a scope of the owner,
  * open from the first spawn until the owner waits for the group or leaves it. When
@@ -70,15 +70,6 @@ unlink_task(cede_group_t *group, cede_task_t *task)
 	group->running--;
 }
 
-/* One less: whoever waits for none to be left may have waited for this. */
-static void
-take_out(cede_group_t *group, cede_task_t *task)
-{
-	unlink_task(group, task);
-	if (group->running == 0 && group->has_waiter)
-		cede_future_resolve(&group->empty, 0, NULL);
-}
-
 static void
 cancel_tasks(cede_group_t *group, const char *why)
 {
@@ -94,7 +85,7 @@ open_region(cede_group_t *group, cede_task_t *task)
 {
 	if (!group->owner)
 		group->owner = task;
-	if (group->owner != task || group->region.is_open || group->has_waiter)
+	if (group->owner != task || group->region.is_open || group->waiter)
 		return;
 	group->region.is_group = 1;
 	cede__scope_open(&group->region, task);
@@ -158,6 +149,43 @@ cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms)
 	return 0;
 }
 
+/* ---- the end of a wait ---- */
+
+/* What has become of the group; whoever asks has been told of all errors. */
+static int
+outcome(const cede_group_t *group)
+{
+	for (cede_task_t *task = group->failed_first; task; task = task->next)
+		task->is_read = 1;
+	if (group->first_error == 0)
+		return group->region.has_expired ? group->region.code : 0;
+	return group->first_error;
+}
+
+/* The same for the running task, with what is behind it. */
+static int
+tell_outcome(const cede_group_t *group)
+{
+	const cede_task_t *failed = group->failed_first;
+
+	if (failed && failed->error && cede_task_current())
+		cede__error_give(cede_error_ref(failed->error));
+	return outcome(group);
+}
+
+static void
+end_wait_if_empty(cede_group_t *group)
+{
+	cede_group_wait_t *op = group->waiter;
+
+	if (group->running > 0 || !op)
+		return;
+	group->waiter = NULL;
+	op->group = NULL;
+	cede__timer_stop(&group->region.timer);
+	cede_future_resolve(&op->future, outcome(group), NULL);
+}
+
 /* ---- spawning ---- */
 
 int
@@ -210,9 +238,12 @@ cede_spawn_own(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dt
 int
 cede_task_detach(cede_task_t *task)
 {
-	if (!task->group)
+	cede_group_t *group = task->group;
+
+	if (!group)
 		return CEDE_EALREADY;
-	take_out(task->group, task);
+	unlink_task(group, task);
+	end_wait_if_empty(group);
 	return 0;
 }
 
@@ -285,45 +316,56 @@ cede__group_task_ended(cede_group_t *group, cede_task_t *task)
 {
 	const int has_failed = task->result < 0 && task->result != CEDE_ECANCELED;
 
-	take_out(group, task);
-	if (!has_failed)
-		return;
-	group->failed++;
-	if (group->first_error == 0)
-		group->first_error = task->result;
-	keep_failed(group, task);
-	if (group->policy == CEDE_GROUP_CANCEL_SIBLINGS)
-		expire(group, CEDE_ECANCELED, "a task of its group has failed");
+	unlink_task(group, task);
+	if (has_failed) {
+		group->failed++;
+		if (group->first_error == 0)
+			group->first_error = task->result;
+		keep_failed(group, task);
+		if (group->policy == CEDE_GROUP_CANCEL_SIBLINGS)
+			expire(group, CEDE_ECANCELED, "a task of its group has failed");
+	}
+	end_wait_if_empty(group);
 }
 
 /* ---- waiting and leaving ---- */
 
-/* What has become of the group; whoever asks has been told of all errors. */
-static int
-outcome(cede_group_t *group)
+/* The owner goes on beside its tasks. */
+static void
+cancel_wait(cede_future_t *future)
 {
-	for (cede_task_t *task = group->failed_first; task; task = task->next)
-		task->is_read = 1;
-	if (group->first_error == 0)
-		return group->region.has_expired ? group->region.code : 0;
-	if (group->failed_first && group->failed_first->error && cede_task_current())
-		cede__error_give(cede_error_ref(group->failed_first->error));
-	return group->first_error;
+	cede_group_t *group = cede__container_of(future, cede_group_wait_t, future)->group;
+
+	group->waiter = NULL;
+	open_region(group, group->owner);
+	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
-/* 0 when none is left, or the code of a wait given up. */
+/* The group is not empty, and the owner is about to wait for that: no failure must keep it from it. */
+static void
+begin_wait(cede_group_t *group, cede_group_wait_t *op)
+{
+	if (group->region.is_open)
+		cede__scope_take_out(&group->region); /* its timer goes on */
+	cede_future_init(&op->future, cancel_wait);
+	op->group = group;
+	group->waiter = op;
+}
+
+/* Those spawned while it wakes are waited for too. 0 when none is left, or the code of a wait given up. */
 CEDE_SUSPENDS static int
 wait_until_empty(cede_group_t *group)
 {
-	int r = 0;
+	while (group->running > 0) {
+		cede_group_wait_t op;
+		int r;
 
-	while (group->running > 0 && r == 0) {
-		cede_future_init(&group->empty, NULL);
-		group->has_waiter = 1;
-		r = cede_await(&group->empty);
-		group->has_waiter = 0;
+		begin_wait(group, &op);
+		r = cede_await(&op.future);
+		if (op.group)
+			return r; /* given up */
 	}
-	return r;
+	return 0;
 }
 
 /* Ends what still runs. Nothing of the group is in the owner's hands after it but the errors. */
@@ -350,30 +392,52 @@ cede_group_leave(cede_group_t *group)
 	int r;
 
 	end_all(group);
-	r = outcome(group);
+	r = tell_outcome(group);
 	drop_failed(group);
 	return r;
+}
+
+/* May the running task wait for it? */
+static int
+check_wait(const cede_group_t *group)
+{
+	const cede_task_t *task = cede_task_current();
+
+	if (group->running == 0)
+		return 0;
+	if (!task)
+		return CEDE_ENOTASK;
+	if (task != group->owner)
+		return CEDE_EPERM; /* it may be gone when that one wakes */
+	return group->waiter ? CEDE_EBUSY : 0;
+}
+
+int
+cede_group_wait_start(cede_group_t *group, cede_group_wait_t *op)
+{
+	int r = check_wait(group);
+
+	if (r < 0)
+		return r;
+	begin_wait(group, op);
+	end_wait_if_empty(group);
+	return 0;
 }
 
 int
 cede_group_wait(cede_group_t *group)
 {
-	const cede_task_t *task = cede_task_current();
-	int r;
+	int r = check_wait(group);
 
-	if (group->running > 0 && !task)
-		return CEDE_ENOTASK;
-	if (group->running > 0 && task != group->owner)
-		return CEDE_EPERM; /* it may be gone when that one wakes */
-	if (group->region.is_open)
-		cede__scope_take_out(&group->region); /* its timer goes on */
+	if (r < 0)
+		return r;
 	r = wait_until_empty(group);
 	if (r < 0) {
 		end_all(group);
 		return r;
 	}
-	cede__timer_stop(&group->region.timer);
-	return outcome(group);
+	close_region(group);
+	return tell_outcome(group);
 }
 
 void

@@ -46,9 +46,16 @@ typedef struct cede_group {
 	cede_task_t *owner; /* whose block it is in */
 	cede_scope_t
 		region; /* open in the owner while tasks may run and it does not wait for them */
-	cede_future_t empty; /* resolved when the last task has ended */
-	int has_waiter;
+	struct cede_group_wait_op *waiter; /* resolved when the last task has ended */
 } cede_group_t;
+
+/** A wait for a group that was started. On the caller's stack. */
+typedef struct cede_group_wait_op {
+	cede_future_t future; /**< result: as cede_group_wait() */
+
+	/* private */
+	cede_group_t *group;
+} cede_group_wait_t;
 
 /** Declares a group that is left with the block, by return, goto or break too. Suspends there. */
 #define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = { 0 }
@@ -97,6 +104,13 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
  *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
+
+/**
+ * Starts the wait, for a cede_select(). Giving it up leaves the tasks running.
+ *
+ * @return 0; CEDE_EBUSY: a wait for it is under way; CEDE_EPERM, CEDE_ENOTASK
+ */
+CEDE_API int cede_group_wait_start(cede_group_t *group, cede_group_wait_t *op);
 
 /**
  * The tasks that failed, in the order in which they ended, until the group is left:
