@@ -7,6 +7,8 @@
  *   timer_uv          the floor: a uv_timer_t each, started, called back, closed
  *   timer_heap        cede_sleep_start() of all by one task, which waits for all
  *   timer_tasks       a task each, in cede_sleep(): its stack and its end too
+ *   timer_uv_pages    timer_uv on a page of its own each, as far from the next as a
+ *                     stack is: what no million of stacks can be under
  *   timer_uv_never    uv_timer_t of 30 to 60 s: all started, then all stopped
  *   timer_heap_never  the same by cede_sleep_start() and cede_future_cancel()
  *   timer_uv_pair     one at a time started and stopped, while 1,000 are pending:
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +78,8 @@ next_delay_ms(uint64_t *state)
 
 /* ---- raw libuv ---- */
 
+#define APART ((size_t)132 * 1024) /* a stack and its guard */
+
 static size_t n_fired;
 
 static void
@@ -90,23 +95,46 @@ never(uv_timer_t *timer)
 	fail("a timer of 30 s has fired", CEDE_ETIMEDOUT);
 }
 
+/* Timers that lie so many bytes apart. */
 static void
-run_uv(void)
+fire_all(char *memory, size_t stride)
 {
-	uv_timer_t *timers = allocate(count, sizeof *timers);
 	uint64_t seed = SEED;
 	uv_loop_t uv;
 
 	check("uv_loop_init", uv_loop_init(&uv));
 	for (size_t i = 0; i < count; i++) {
-		uv_timer_init(&uv, &timers[i]);
-		uv_timer_start(&timers[i], close_fired, next_delay_ms(&seed), 0);
+		uv_timer_t *timer = (void *)(memory + i * stride);
+
+		uv_timer_init(&uv, timer);
+		uv_timer_start(timer, close_fired, next_delay_ms(&seed), 0);
 	}
 	uv_run(&uv, UV_RUN_DEFAULT);
 	if (n_fired != count)
 		fail("timers are missing", CEDE_EOF);
 	check("uv_loop_close", uv_loop_close(&uv));
-	free(timers);
+}
+
+static void
+run_uv(void)
+{
+	char *memory = allocate(count, sizeof(uv_timer_t));
+
+	fire_all(memory, sizeof(uv_timer_t));
+	free(memory);
+}
+
+static void
+run_uv_pages(void)
+{
+	char *memory = mmap(NULL, count * APART, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("mmap", CEDE_ENOMEM);
+	madvise(memory, count * APART, MADV_NOHUGEPAGE);
+	fire_all(memory, APART);
+	munmap(memory, count * APART);
 }
 
 static void
@@ -282,11 +310,12 @@ static struct timer_case cases[] = {
 	{ "timer_uv", run_uv, -1, { 0 } },
 	{ "timer_heap", run_heap, 0, { 0 } },
 	{ "timer_tasks", run_tasks, 0, { 0 } },
+	{ "timer_uv_pages", run_uv_pages, 0, { 0 } },
 	{ "timer_uv_never", run_uv_never, -1, { 0 } },
-	{ "timer_heap_never", run_heap_never, 3, { 0 } },
+	{ "timer_heap_never", run_heap_never, 4, { 0 } },
 	{ "timer_uv_pair", run_uv_pair, -1, { 0 } },
-	{ "timer_heap_pair", run_heap_pair, 5, { 0 } },
-	{ "timer_scope_pair", run_scope_pair, 5, { 0 } },
+	{ "timer_heap_pair", run_heap_pair, 6, { 0 } },
+	{ "timer_scope_pair", run_scope_pair, 6, { 0 } },
 };
 
 #define N_CASES (sizeof cases / sizeof *cases)
