@@ -328,7 +328,10 @@ measure(const struct timer_case *c)
 	int fds[2], status;
 	pid_t child;
 
-	if (pipe(fds) < 0 || (child = fork()) < 0)
+	if (pipe(fds) < 0)
+		fail("pipe", CEDE_EMFILE);
+	child = fork();
+	if (child < 0)
 		fail("fork", CEDE_EAGAIN);
 	if (child == 0) {
 		const uint64_t start = bench_now_ns(BENCH_CLOCK_CPU);
