@@ -6,6 +6,7 @@
  *   channel_rendezvous   capacity 0: both wait for each other, every time
  *   channel_buffered_1   capacity 1: a wait for each value all the same
  *   channel_buffered_64  capacity 64: a task runs until the channel is full or empty
+ *   channel_select       capacity 64, received by a cede_select() of two channels
  *   channel_try          try_send and try_receive in one task: no switch at all
  */
 #include <stdio.h>
@@ -57,6 +58,7 @@ run_bare(void *arg, uint64_t n)
 
 struct passing {
 	cede_channel_t channel;
+	cede_channel_t silent; /* nobody sends to it */
 	uint64_t n;
 };
 
@@ -105,6 +107,49 @@ run_channel(void *arg, uint64_t n)
 	cede_channel_deinit(&p.channel);
 }
 
+/* What a task does that waits for two channels: starts both, selects, drops the other. */
+static int
+select_all(void *arg)
+{
+	struct passing *p = arg;
+	cede_channel_receive_t a, b;
+	uint64_t n = 0;
+	int r;
+
+	CEDE_GROUP(g);
+	r = cede_spawn(&g, send_all, p);
+	while (r == 0) {
+		r = cede_channel_receive_start(&p->channel, &a);
+		if (r == 0)
+			r = cede_channel_receive_start(&p->silent, &b);
+		if (r == 0)
+			r = cede_select(2, (cede_future_t *[]){ &a.future, &b.future });
+		if (r != 0 || a.future.result < 0)
+			break;
+		cede_channel_receive_drop(&b);
+		n++;
+	}
+	if (r != 0 || n != p->n)
+		die("values are missing", r < 0 ? r : CEDE_EOF);
+	return cede_group_wait(&g);
+}
+
+static void
+run_select(void *arg, uint64_t n)
+{
+	struct passing p = { .n = n };
+	int r = cede_channel_init(&p.channel, 64, NULL);
+
+	if (r == 0)
+		r = cede_channel_init(&p.silent, 0, NULL);
+	if (r == 0)
+		r = cede_run(select_all, &p);
+	if (r < 0)
+		die("cede_run", r);
+	cede_channel_deinit(&p.silent);
+	cede_channel_deinit(&p.channel);
+}
+
 static void
 run_try(void *arg, uint64_t n)
 {
@@ -138,6 +183,7 @@ main(int argc, char **argv)
 		{ "channel_rendezvous", run_channel, &none, 1, baseline },
 		{ "channel_buffered_1", run_channel, &one, 1, baseline },
 		{ "channel_buffered_64", run_channel, &many, 1, baseline },
+		{ "channel_select", run_select, &many, 1, baseline },
 		{ "channel_try", run_try, &many, 1, baseline },
 	};
 	const struct bench_suite suite = {

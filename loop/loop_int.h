@@ -58,6 +58,8 @@ struct cede_loop {
 	struct cede__works works;
 	struct cede__uv_block *free_blocks; /* uv_adapters.c */
 	unsigned free_block_count;
+	cede_task_t *free_tasks; /* linked by cede_task::next_ready; task.c */
+	unsigned free_task_count;
 	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */
 };
 

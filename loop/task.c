@@ -21,6 +21,48 @@
 #include <string.h>
 
 #include "coro/alloc.h"
+#include "coro/poison.h"
+
+/* ---- memory ---- */
+
+/* Kept for the next spawn; what a burst took beyond that goes back to the allocator. */
+#define FREE_MAX 4096
+
+static cede_task_t *
+allocate(cede_loop_t *loop)
+{
+	cede_task_t *task = loop->free_tasks;
+
+	if (!task)
+		return cede__alloc(sizeof *task);
+	cede__unpoison(task, sizeof *task);
+	loop->free_tasks = task->next_ready;
+	loop->free_task_count--;
+	return task;
+}
+
+/* To the loop that runs, if any: the task's own may be gone. */
+static void
+deallocate(cede_loop_t *loop, cede_task_t *task)
+{
+	if (cede__unlikely(!loop || loop->free_task_count >= FREE_MAX)) {
+		cede__free(task);
+		return;
+	}
+	task->next_ready = loop->free_tasks;
+	loop->free_tasks = task;
+	loop->free_task_count++;
+	cede__poison(task, sizeof *task); /* whoever looks at it still is told so */
+}
+
+void
+cede__tasks_deinit(cede_loop_t *loop)
+{
+	while (loop->free_tasks)
+		cede__free(allocate(loop));
+}
+
+/* ---- making ---- */
 
 int
 cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_options_t *options,
@@ -35,7 +77,7 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 		return CEDE_EINVAL;
 	if (loop->is_detaching)
 		return CEDE_ESHUTDOWN;
-	task = cede__alloc(sizeof *task);
+	task = allocate(loop);
 	if (!task)
 		return CEDE_ENOMEM;
 	*task = (cede_task_t){
@@ -56,7 +98,7 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 		},
 		site);
 	if (r < 0) {
-		cede__free(task);
+		deallocate(loop, task);
 		return r;
 	}
 
@@ -85,14 +127,12 @@ cede_task_ref(cede_task_t *task)
 	return task;
 }
 
-cede_task_t *
-cede_task_unref(cede_task_t *task)
+static void
+unref_on(cede_loop_t *loop, cede_task_t *task)
 {
-	if (!task)
-		return NULL;
 	cede__check(task->refs > 0, "task unref'd once too often");
 	if (--task->refs > 0)
-		return NULL;
+		return;
 	cede__assert(task->is_done && !cede__list_is_linked(&task->link));
 	if (cede__unlikely(task->result < 0 && !task->is_read && task->result != CEDE_ECANCELED))
 		cede__task_report_unread(task);
@@ -102,7 +142,14 @@ cede_task_unref(cede_task_t *task)
 		cede_error_unref(task->error);
 	if (cede__unlikely(task->cancel_error != NULL))
 		cede_error_unref(task->cancel_error);
-	cede__free(task);
+	deallocate(loop, task);
+}
+
+cede_task_t *
+cede_task_unref(cede_task_t *task)
+{
+	if (task)
+		unref_on(cede_loop_current(), task);
 	return NULL;
 }
 
@@ -213,7 +260,7 @@ end(cede_task_t *task, int result, void *value)
 		keep_error(task, result);
 	task->co = cede_coro_unref(task->co);
 	finish(task, result, value);
-	cede_task_unref(task);
+	unref_on(task->loop, task);
 }
 
 /* The body goes on as if nobody had asked it to end. Its stack stays until the loop goes. */
@@ -245,7 +292,7 @@ cede__task_bury(cede_task_t *task)
 	task->co = cede_coro_unref(task->co);
 	if (task->is_kept)
 		cede__task_let_go(task);
-	cede_task_unref(task);
+	unref_on(task->loop, task);
 }
 
 /* ---- stepping ---- */

@@ -78,6 +78,9 @@ void cede__task_step(cede_task_t *task);
 /** Works out `refusal` anew and wakes a waiting task that it concerns. */
 void cede__task_reconsider(cede_task_t *task);
 
+/** Frees what is kept for the next spawns. After the last task. */
+void cede__tasks_deinit(cede_loop_t *loop);
+
 /** Frees the stacks of a task that ended by ignoring its end. */
 void cede__task_bury(cede_task_t *task);
 

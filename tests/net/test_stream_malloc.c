@@ -1,61 +1,12 @@
 /*
  * What a connection costs in memory once it is warm: nothing. Counted is every
- * call of malloc() and its like in this process, whoever makes it: the library,
- * libuv, libc. (A sanitizer has an allocator of its own: nothing to count there.)
+ * call of malloc() and its like in this process, whoever makes it.
  */
 #include "tests/net/pair.h"
 
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 
-#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
-#define CAN_COUNT 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CAN_COUNT 0
-#endif
-#endif
-#ifndef CAN_COUNT
-#define CAN_COUNT 1
-#endif
-
-static atomic_ulong mallocs;
-
-#if CAN_COUNT
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-
-void *
-malloc(size_t size)
-{
-	atomic_fetch_add(&mallocs, 1);
-	return __libc_malloc(size);
-}
-
-void *
-calloc(size_t n, size_t size)
-{
-	atomic_fetch_add(&mallocs, 1);
-	return __libc_calloc(n, size);
-}
-
-void *
-realloc(void *p, size_t size)
-{
-	atomic_fetch_add(&mallocs, 1);
-	return __libc_realloc(p, size);
-}
-
-void *
-aligned_alloc(size_t alignment, size_t size)
-{
-	atomic_fetch_add(&mallocs, 1);
-	return __libc_memalign(alignment, size);
-}
-#endif
+#include "tests/support/mallocs.h"
 
 TestSuite(stream_malloc, .timeout = 60);
 
@@ -64,7 +15,7 @@ TestSuite(stream_malloc, .timeout = 60);
 	Test(stream_malloc, name) \
 	{ \
 		void (*body)(void) = malloc_##name; \
-		if (!CAN_COUNT) \
+		if (!MALLOCS_CAN_COUNT) \
 			cr_skip_test("a sanitizer's allocator"); \
 		run_gated(run_task_body, &body); \
 	} \
@@ -105,9 +56,9 @@ count_round_trips(void *arg)
 
 	c->fd = peer_connect(c->port);
 	round_trips(c, WARM_UP);
-	before = atomic_load(&mallocs);
+	before = mallocs_count();
 	round_trips(c, c->rounds);
-	c->counted = atomic_load(&mallocs) - before;
+	c->counted = mallocs_count() - before;
 	peer_close(c->fd);
 	kill(getpid(), SIGUSR1);
 	return NULL;
@@ -210,10 +161,10 @@ MALLOC_TEST(nor_do_writes_that_wait)
 /* The counter counts: a connection that is opened is not free. */
 MALLOC_TEST(a_connection_that_is_opened_costs_some)
 {
-	unsigned long before = atomic_load(&mallocs);
+	unsigned long before = mallocs_count();
 	struct pair p;
 
 	pair_open(&p);
-	cr_assert_gt(atomic_load(&mallocs), before);
+	cr_assert_gt(mallocs_count(), before);
 	pair_close(&p);
 }
