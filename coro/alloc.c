@@ -57,6 +57,12 @@ cede_set_allocator(const cede_allocator_t *allocator)
 	return 0;
 }
 
+cede_allocator_t
+cede__alloc_current(void)
+{
+	return current;
+}
+
 size_t
 cede__alloc_outstanding(void)
 {

@@ -27,6 +27,9 @@ void *cede__realloc(void *p, size_t size);
 /** NULL is allowed. */
 void cede__free(void *p);
 
+/** The allocator in use. */
+cede_allocator_t cede__alloc_current(void);
+
 /** Blocks that are out. For tests, and for refusing to change the allocator. */
 size_t cede__alloc_outstanding(void);
 

@@ -50,6 +50,7 @@ static const struct text {
 	{ CEDE_STOP, "CEDE_STOP", "StopIteration" },
 	{ CEDE_STOP_ASYNC, "CEDE_STOP_ASYNC", "StopAsyncIteration" },
 	{ CEDE_EBROKEN, "CEDE_EBROKEN", "barrier is broken" },
+	{ CEDE_ELEFT, "CEDE_ELEFT", "something is left that should be gone" },
 	{ CEDE_EOF, "EOF", "end of file" },
 	{ CEDE_ECANCELED, "ECANCELED", "operation canceled" },
 	{ CEDE_ETIMEDOUT, "ETIMEDOUT", "timed out" },

@@ -17,6 +17,7 @@
 #include "coro/thread.h"
 #include "loop/remote.h"
 #include "loop/task_int.h"
+#include "loop/testing_int.h"
 
 _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
 		CEDE_ETIMEDOUT == UV_ETIMEDOUT && CEDE_ENOMEM == UV_ENOMEM,
@@ -68,7 +69,10 @@ cede__loop_leave(cede_loop_t *loop)
 		loop->depth--;
 		return;
 	}
-	run_ready(loop);
+	if (cede__unlikely(loop->testing != NULL))
+		cede__testing_run_ready(loop);
+	else
+		run_ready(loop);
 	loop->depth = 0;
 	if (cede__unlikely(loop->ready_first != NULL))
 		uv_idle_start(&loop->idle, drain_idle);
@@ -197,6 +201,8 @@ cede_detach(cede_loop_t *loop)
 		return CEDE_EDEADLK;
 
 	loop->is_detaching = 1;
+	if (loop->testing)
+		cede__testing_detaching(loop);
 	cancel_all(loop);
 	while (!cede__list_is_empty(&loop->tasks)) {
 		int is_alive = uv_run(loop->uv, UV_RUN_ONCE);
@@ -205,6 +211,8 @@ cede_detach(cede_loop_t *loop)
 			check_can_end(loop);
 	}
 
+	if (loop->testing)
+		cede__testing_close(loop);
 	cede__remote_close(loop); /* until here a task could await what others promised */
 	close_resources(loop);
 	cede__signals_close(loop);
@@ -221,6 +229,8 @@ cede_detach(cede_loop_t *loop)
 	cede__works_deinit(&loop->works);
 	cede__tasks_deinit(loop);
 	cede_remote_unref(loop->remote);
+	if (loop->testing)
+		cede__testing_deinit(loop->testing);
 	cede__free(loop);
 	return 0;
 }
@@ -288,7 +298,7 @@ cede_loop_current(void)
 uint64_t
 cede_loop_now(const cede_loop_t *loop)
 {
-	return uv_now(loop->uv);
+	return cede__loop_read_time(loop);
 }
 
 /* ---- running ---- */

@@ -43,14 +43,17 @@ struct cede_loop {
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
 	int is_detaching;
-	uint64_t now_ms; /* what cede__loop_time() says inside a callback of ours */
+	uint64_t now_ms;               /* what cede__loop_time() says inside a callback of ours */
+	const uint64_t *clock_ms;      /* a test's clock; NULL: libuv's */
+	struct cede__testing *testing; /* NULL: it is not under test */
 	struct cede__timers timers;
 	struct cede__buffers buffers;
 	uv_idle_t idle;
 	unsigned open;
-	struct cede__list tasks; /* cede_task::link: all that have not ended */
-	struct cede__list
-		failed; /* cede_task::link: ended, and kept by groups that may be forgotten */
+	uint32_t tasks_made;
+	unsigned in_flight;       /* requests of ours that libuv's thread pool may have */
+	struct cede__list tasks;  /* cede_task::link: all that have not ended */
+	struct cede__list failed; /* cede_task::link: ended, kept by groups that may be forgotten */
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
 	struct cede__signal_watch *watches;
@@ -72,11 +75,18 @@ struct cede__resource {
 	void (*close)(struct cede__resource *resource);
 };
 
-/** The one place where time is read: milliseconds, as of this turn of the loop. */
+/** The one place where time is read: libuv's, of this turn of the loop, or a test's. */
+static inline uint64_t
+cede__loop_read_time(const cede_loop_t *loop)
+{
+	return cede__likely(!loop->clock_ms) ? uv_now(loop->uv) : *loop->clock_ms;
+}
+
+/** Milliseconds, as of this turn of the loop. */
 static inline uint64_t
 cede__loop_time(const cede_loop_t *loop)
 {
-	return cede__likely(loop->depth > 0) ? loop->now_ms : uv_now(loop->uv);
+	return cede__likely(loop->depth > 0) ? loop->now_ms : cede__loop_read_time(loop);
 }
 
 /** Time as of now, for deadlines: a task may have been computing for long. */
@@ -84,7 +94,7 @@ static inline uint64_t
 cede__loop_update_time(cede_loop_t *loop)
 {
 	uv_update_time(loop->uv);
-	return loop->now_ms = uv_now(loop->uv);
+	return loop->now_ms = cede__loop_read_time(loop);
 }
 
 /** Every callback that libuv makes into the library is between these two. */
@@ -92,7 +102,7 @@ static inline void
 cede__loop_enter(cede_loop_t *loop)
 {
 	if (loop->depth++ == 0)
-		loop->now_ms = uv_now(loop->uv);
+		loop->now_ms = cede__loop_read_time(loop);
 }
 
 /** Runs what has become ready, if this was the outermost. */

@@ -83,6 +83,7 @@ cede__task_create(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_op
 	*task = (cede_task_t){
 		.loop = loop,
 		.refs = 1,
+		.number = ++loop->tasks_made,
 		.name = o->name ? o->name
 			: site  ? site
 				: "?",

@@ -45,6 +45,7 @@ struct cede_task {
 	uint8_t is_read; /* somebody has asked for the result */
 	int result;
 	uint32_t refs;
+	uint32_t number; /* of the loop's tasks, in the order they were made */
 	void *value;
 	cede_dtor_fn *value_dtor;
 	cede_scope_t *scope; /* the innermost */

@@ -157,14 +157,12 @@ take_out(struct cede__timers *t, struct cede__timer *timer)
 		sift_down(t, hole, last);
 }
 
-static void
-fire_due(uv_timer_t *uv)
+void
+cede__timers_fire(cede_loop_t *loop)
 {
-	cede_loop_t *loop = uv->data;
 	struct cede__timers *t = &loop->timers;
 	uint64_t now;
 
-	t->armed_ms = UINT64_MAX;
 	cede__loop_enter(loop);
 	now = cede__loop_time(loop);
 	while (t->count > 0 && due_of(&t->entries[1]) <= now) {
@@ -174,7 +172,36 @@ fire_due(uv_timer_t *uv)
 		timer->fire(timer);
 	}
 	cede__loop_leave(loop);
+}
+
+static void
+fire_due(uv_timer_t *uv)
+{
+	cede_loop_t *loop = uv->data;
+
+	loop->timers.armed_ms = UINT64_MAX;
+	cede__timers_fire(loop);
 	arm(loop);
+}
+
+uint64_t
+cede__timers_next(const cede_loop_t *loop)
+{
+	const struct cede__timers *t = &loop->timers;
+
+	return t->count > 0 ? due_of(&t->entries[1]) : UINT64_MAX;
+}
+
+static void
+ignore(uv_timer_t *uv)
+{
+}
+
+void
+cede__timers_hold(cede_loop_t *loop)
+{
+	uv_timer_start(&loop->timers.uv, ignore, UINT64_MAX / 2, 0);
+	loop->timers.armed_ms = 0;
 }
 
 int
@@ -260,7 +287,7 @@ cede__timer_stop(struct cede__timer *timer)
 		return;
 	t = &timer->loop->timers;
 	take_out(t, timer);
-	if (t->count == 0) {
+	if (t->count == 0 && t->armed_ms > 0) {
 		uv_timer_stop(&t->uv);
 		t->armed_ms = UINT64_MAX;
 	}

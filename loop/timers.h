@@ -31,7 +31,8 @@ struct cede__timers {
 	uint32_t reserved; /* how many places, used or not, belong to timers that reserved one */
 	uint32_t strong;   /* how many of them keep the loop alive */
 	uint32_t serial;
-	uint64_t armed_ms; /* when the uv_timer_t will fire; UINT64_MAX: it is stopped */
+	uint64_t
+		armed_ms; /* when the uv_timer_t will fire; UINT64_MAX: it is stopped; 0: it is held */
 	uv_timer_t uv;
 };
 
@@ -40,6 +41,18 @@ int cede__timers_init(cede_loop_t *loop);
 
 /** Stops everything and closes the handle; `closed` is called when libuv has let go. */
 void cede__timers_close(cede_loop_t *loop, uv_close_cb closed);
+
+/**
+ * Time is a test's: the handle is active and never fires, so that a timer keeps the
+ * loop alive as before; the test calls cede__timers_fire().
+ */
+void cede__timers_hold(cede_loop_t *loop);
+
+/** Fires what is due. In a callback of libuv's. */
+void cede__timers_fire(cede_loop_t *loop);
+
+/** When the earliest one is due, weak ones too; UINT64_MAX: there is none. */
+uint64_t cede__timers_next(const cede_loop_t *loop);
 
 /** Frees the heap, after the handle was closed. */
 void cede__timers_deinit(cede_loop_t *loop);

@@ -122,6 +122,7 @@ cede_uv_done(uv_req_t *req, int result)
 		"a request of libuv's is done that was not noted as started");
 	cede__loop_enter(loop);
 	cede__loop_closed(loop);
+	loop->in_flight--;
 	block->is_in_flight = 0;
 	if (block->op) {
 		cede_future_resolve(&block->op->future, result, NULL);
@@ -181,6 +182,7 @@ cede_uv_started(cede_uv_op_t *op, int status)
 	cede__check(!op->block->is_in_flight, "a request of libuv's was started twice");
 	op->block->is_in_flight = 1;
 	cede__loop_opened(op->block->loop);
+	op->block->loop->in_flight++;
 	cede_future_init(&op->future, give_up);
 	return status;
 }

@@ -114,6 +114,7 @@ hand_over(cede_loop_t *loop, struct cede__work_slot *slot, cede_work_t *op)
 	slot->arg_dtor = NULL;
 	op->slot = slot;
 	cede__loop_opened(loop);
+	loop->in_flight++;
 	r = uv_queue_work(loop->uv, &slot->req, run, returned);
 	cede__check(r == 0, "uv_queue_work: %s", cede_strerror(r)); /* refuses a NULL only */
 }
@@ -146,6 +147,7 @@ returned(uv_work_t *req, int status)
 	cede__assert(!op || status == 0);
 	cede__loop_enter(loop);
 	cede__loop_closed(loop);
+	loop->in_flight--;
 	pass_on(loop, slot);
 	if (op) {
 		op->slot = NULL;

@@ -96,6 +96,8 @@ enum {
 	CEDE_STOP_ASYNC = -5013,
 	/** A barrier whose round will not be complete (BrokenBarrierError). */
 	CEDE_EBROKEN = -5014,
+	/** Something is left of what should be gone (<cede/testing.h>). */
+	CEDE_ELEFT = -5020,
 };
 
 /** The end of a stream or a channel (libuv's UV_EOF). */

@@ -1,4 +1,4 @@
-/** Everything but <cede/uv.h>, which pulls in libuv's own header. */
+/** Everything but <cede/uv.h>, which pulls in libuv's own header, and <cede/testing.h>, which is for tests. */
 #ifndef CEDE_CEDE_H
 #define CEDE_CEDE_H
 

@@ -1,0 +1,219 @@
+/**
+ * A kit for tests of programs that use cede: time that passes by itself when
+ * nobody has anything to do, a seeded order of what is ready, and sweeps that
+ * break a scenario at every place where it can be broken.
+ *
+ *     static int body(void *arg)                    // a test of thirty seconds
+ *     {
+ *             cede_signal_t never;
+ *             cede_signal_start(SIGUSR1, &never);
+ *             CEDE_TIMEOUT(30000) { r = cede_await(&never.future); }
+ *             return r == CEDE_ETIMEDOUT ? 0 : -1;
+ *     }
+ *     cede_test_report_t report;
+ *     r = cede_test_run(body, NULL, NULL, &report); // takes no time
+ *
+ * A scenario is an ordinary body. It is run as by cede_run(), and afterwards
+ * nothing may be left of it: no task, no stream or listener, no handle of
+ * libuv's, no block, no descriptor. Everything is deterministic: the same
+ * scenario with the same options gives the same trace, as far as what it talks
+ * to (threads, other processes, the clock of the system) does.
+ *
+ * What is found is returned as a code, described in the report by a sentence,
+ * and said on stderr unless options.is_quiet.
+ *
+ * Not part of <cede/cede.h>: a program does not need it, its tests do.
+ */
+#ifndef CEDE_TESTING_H
+#define CEDE_TESTING_H
+
+#include <cede/base.h>
+#include <cede/loop.h>
+
+CEDE__BEGIN
+
+/** What moves the time of a loop under test. */
+typedef enum cede_test_clock {
+	/**
+	 * Time stands still while there is anything to do, and jumps to the earliest
+	 * timer when there is not: every task is blocked, no function runs on the
+	 * thread pool, no request of <cede/uv.h> is under way, and libuv, asked without
+	 * waiting, has nothing. So what comes over a local socket comes before time passes.
+	 */
+	CEDE_TEST_CLOCK_JUMPS,
+	/** Time is moved by cede_test_clock_advance() and by nothing else. */
+	CEDE_TEST_CLOCK_STANDS,
+	/** The real time. */
+	CEDE_TEST_CLOCK_REAL,
+} cede_test_clock_t;
+
+/** How to run a scenario. All zero, or NULL for the whole, is the default. */
+typedef struct cede_test_options {
+	/** 0: tasks run in the order in which they became ready. Otherwise each step takes one
+	 *  of those that are ready at random; the same seed gives the same order. */
+	uint64_t seed;
+	cede_test_clock_t clock;
+	/** Real milliseconds of silence before time jumps: for what another thread or process
+	 *  answers. 0: libuv is asked once. */
+	unsigned cushion_ms;
+	/** Real milliseconds of silence with nothing to jump to, after which the tasks that wait
+	 *  are said to wait for ever, and are cancelled. 0: 10,000. */
+	unsigned silence_ms;
+	/** Steps of tasks, after which they are said to run for ever, and are cancelled. 0: 1,000,000. */
+	uint64_t steps_max;
+	/** Runs of a sweep, at the most. 0: 100,000. */
+	unsigned runs_max;
+	/** Nothing is said on stderr. */
+	int is_quiet;
+	/** Called before each run, outside all tasks; a negative code is the sweep's end. May be NULL. */
+	int (*before)(void *arg);
+	/**
+	 * Judges each run, outside all tasks, when nothing of it is left: gets what the scenario
+	 * returned, returns 0 for good and a negative code for bad. NULL: what a scenario may
+	 * return is said at each call below.
+	 */
+	int (*after)(int result, void *arg);
+} cede_test_options_t;
+
+/** What came of it. Texts are the report's own, or literals of the program. */
+typedef struct cede_test_report {
+	int code;         /**< what the call returned, if negative; 0 otherwise */
+	int result;       /**< what the scenario returned in the last run */
+	uint64_t seed;    /**< of the last run */
+	uint64_t awaits;  /**< times that a task suspended, in the last run */
+	uint64_t steps;   /**< times that a task was resumed, in the last run */
+	uint64_t time_ms; /**< that has passed on the loop's clock, in the last run */
+	uint64_t trace;   /**< a checksum of who ran when, in the last run */
+	uint64_t at;      /**< in a sweep: the await, the allocation or the seed of the last run */
+	unsigned runs;    /**< in a sweep */
+	uint64_t cancelled; /**< in a sweep: cancels that were delivered, in all runs */
+	uint64_t failed;    /**< in a sweep: allocations that failed, in all runs */
+	char task[64];      /**< who suspended at that await */
+	char place[128];    /**< where that task was spawned */
+	char text[512];     /**< one sentence if `code` is negative; "" otherwise */
+} cede_test_report_t;
+
+/**
+ * Runs a scenario once: cede_run() on a clock of the test's, with a seeded order,
+ * and a look at what it left.
+ *
+ * @param options     NULL for the defaults; not kept
+ * @param ret_report  may be NULL
+ * @return what @fn returned (with options.after: 0 or what that returned); or
+ *   CEDE_ELEFT    something is left: a stream that was not closed, a handle, a block
+ *   CEDE_EDEADLK  tasks wait for what can't come, or run for ever; they were cancelled
+ *   CEDE_EIGNORED a task ignored its end
+ *   CEDE_EBUSY    this thread runs a loop or a coroutine already
+ *   CEDE_EINVAL   no @fn, or options out of range
+ *
+ * Outside all tasks; any thread.
+ */
+CEDE_API int cede_test_run(cede_fn *fn, void *arg, const cede_test_options_t *options,
+	cede_test_report_t *ret_report);
+
+/** Whom cede_test_sweep_cancel() cancels. */
+enum {
+	CEDE_TEST_CANCEL_TASK = 1, /**< the task that suspends there */
+	CEDE_TEST_CANCEL_MAIN = 2, /**< the scenario's main task, with whatever it has started */
+	CEDE_TEST_CANCEL_BOTH = 3, /**< one sweep of each */
+};
+
+/**
+ * Runs a scenario again and again. In run k, whoever suspends in the k-th await of
+ * the loop is cancelled (or the main task is); the sweep ends when k is beyond the
+ * last one, or with the first run that goes wrong. A scenario may return 0,
+ * or the code of a cancel (cede_is_cancel()).
+ *
+ * @param whom  CEDE_TEST_CANCEL_…
+ * @return how many runs; or as cede_test_run(), the code of the run that went wrong:
+ *   the report names k, the task and its place. CEDE_ENOBUFS: options.runs_max is
+ *   not enough
+ */
+CEDE_API int cede_test_sweep_cancel(cede_fn *fn, void *arg, const cede_test_options_t *options,
+	int whom, cede_test_report_t *ret_report);
+
+/** Which allocations cede_test_sweep_memory() lets fail. */
+enum {
+	CEDE_TEST_FAIL_ONCE = 1,    /**< the k-th */
+	CEDE_TEST_FAIL_FOREVER = 2, /**< the k-th, and all after it */
+	CEDE_TEST_FAIL_BOTH = 3,    /**< one sweep of each */
+};
+
+/**
+ * Runs a scenario again and again. In run k the k-th allocation of the library
+ * fails. A scenario may return 0, CEDE_ENOMEM, or the code of a cancel.
+ *
+ * @param how  CEDE_TEST_FAIL_…
+ * @return how many runs; or as cede_test_sweep_cancel(). CEDE_EBUSY: a block of the
+ *   library's is out, so that the allocator can't be replaced; no other thread may be
+ *   inside the library
+ */
+CEDE_API int cede_test_sweep_memory(cede_fn *fn, void *arg, const cede_test_options_t *options,
+	int how, cede_test_report_t *ret_report);
+
+/**
+ * Runs a scenario with @count seeds from @first on; 0, FIFO, is one of them if it
+ * is in the range. A scenario may return 0.
+ *
+ * @return how many runs; or as cede_test_run(): the report has the seed
+ */
+CEDE_API int cede_test_sweep_seeds(cede_fn *fn, void *arg, const cede_test_options_t *options,
+	uint64_t first, unsigned count, cede_test_report_t *ret_report);
+
+/**
+ * Puts a loop that the application runs itself (cede_attach()) under test: clock,
+ * seed and cede_test_wait_all_blocked(), until it is detached. Of the options,
+ * before, after and runs_max do not concern it. Before its first task.
+ *
+ * @return 0; CEDE_EBUSY: it has tasks or timers, or is under test; CEDE_EINVAL; CEDE_ENOMEM
+ */
+CEDE_API int cede_test_attach(cede_loop_t *loop, const cede_test_options_t *options);
+
+/**
+ * Suspends until every other task of the loop is blocked and stays so: what was
+ * begun has got as far as it can by itself. Time does not jump before.
+ *
+ * @param cushion_ms  real milliseconds of silence that it takes: for what other
+ *   threads and processes answer; 0: libuv is asked once. Of several that wait the
+ *   shortest come first
+ * @return 0; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_ENOTASK; CEDE_ENOTSUP: the loop is not
+ *   under test
+ *
+ * Suspends.
+ */
+CEDE_API CEDE_SUSPENDS int cede_test_wait_all_blocked(unsigned cushion_ms);
+
+/**
+ * Moves the loop's clock. What has become due runs when the caller suspends, in the
+ * order in which it was due.
+ *
+ * @return 0; CEDE_ENOTASK; CEDE_ENOTSUP: its time is real; CEDE_EINVAL: more than
+ *   100 years
+ *
+ * In a task; never suspends.
+ */
+CEDE_API int cede_test_clock_advance(uint64_t ms);
+
+/** The seed of the running task's loop; 0: FIFO, or not under test. */
+CEDE_API uint64_t cede_test_seed(void);
+
+/** What a process holds at a moment. */
+typedef struct cede_test_count {
+	size_t blocks; /**< of the library's allocator, without what a thread keeps for the next */
+	int descriptors; /**< open ones; -1: the system does not say */
+} cede_test_count_t;
+
+/** Counts. What the calling thread keeps for its next coroutines is freed first. Outside all tasks. */
+CEDE_API void cede_test_count(cede_test_count_t *ret_count);
+
+/**
+ * Is there more than was counted before?
+ *
+ * @param text  a sentence if there is; may be NULL
+ * @return 0; CEDE_ELEFT
+ */
+CEDE_API int cede_test_check_count(const cede_test_count_t *before, char *text, size_t size);
+
+CEDE__END
+
+#endif
