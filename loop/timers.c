@@ -174,7 +174,8 @@ fire_due(uv_timer_t *uv)
 		timer->fire(timer);
 	}
 	cede__loop_leave(loop);
-	arm(loop);
+	if (!loop->is_closing)
+		arm(loop);
 }
 
 int
