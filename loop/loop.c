@@ -1,11 +1,18 @@
 /*
  * The loop: attaching, running, the ready queue, detaching.
  *
- * Detaching. Every task is cancelled and the loop runs until they have ended:
- * cancels come from the ready queue, shields have deadlines, and those who ignore
- * their end are ended by force. Then other threads are refused, what users left
- * open is closed, then the library's own handles, and the loop runs until libuv
- * has let go of all.
+ * Detaching goes on in the host's own turns of the loop; cede_detach() gives it those
+ * turns itself. Three phases, each begun when what is ready has run:
+ *
+ *   draining  Every task is cancelled. Cancels come from the ready queue, shields have
+ *             deadlines, and those who ignore their end are ended by force. Over when
+ *             the queue has been run and no task is left; the idle handle sees to it
+ *             that this is looked at when there was none.
+ *   closing   Other threads are refused, what users left open is closed, then the
+ *             library's own handles but for the idle handle. Over when libuv has let
+ *             go of all of them, and of the requests it has.
+ *   the last  The idle handle closes. In its callback libuv has nothing of ours any
+ *             more and no function of ours is under way: all is freed, the host is told.
  */
 #include "loop/loop_int.h"
 
@@ -26,6 +33,7 @@ _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
 /* ---- the ready queue ---- */
 
 static void drain_idle(uv_idle_t *idle);
+static void end_draining(cede_loop_t *loop);
 
 void
 cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task)
@@ -76,6 +84,8 @@ cede__loop_leave(cede_loop_t *loop)
 	loop->depth = 0;
 	if (cede__unlikely(loop->ready_first != NULL))
 		uv_idle_start(&loop->idle, drain_idle);
+	else if (cede__unlikely(loop->is_detaching) && !loop->is_closing)
+		end_draining(loop);
 }
 
 static void
@@ -128,7 +138,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	loop->idle.data = loop;
 	r = cede__timers_init(loop);
 	cede__check(r == 0, "uv_timer_init: %s", cede_strerror(r));
-	loop->open = 2;
+	loop->open = 2; /* with these */
 
 	if (!options || !options->keep_sigpipe)
 		ignore_sigpipe();
@@ -136,11 +146,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	return 0;
 }
 
-static void
-own_handle_closed(uv_handle_t *handle)
-{
-	cede__loop_closed(handle->data);
-}
+/* ---- detaching ---- */
 
 static void
 cancel_all(cede_loop_t *loop)
@@ -180,6 +186,74 @@ bury_ignorers(cede_loop_t *loop)
 			cede__container_of(cede__list_first(&loop->ignorers), cede_task_t, link));
 }
 
+static void
+last_handle_closed(uv_handle_t *handle)
+{
+	cede_loop_t *loop = handle->data;
+	cede_detached_fn *done = loop->detached;
+	void *data = loop->detached_data;
+
+	let_go_of_failed(loop);
+	bury_ignorers(loop); /* until here libuv might have pointed into their stacks */
+	cede__timers_deinit(loop);
+	cede__buffers_deinit(&loop->buffers);
+	cede__uv_blocks_deinit(loop);
+	cede__works_deinit(&loop->works);
+	cede__tasks_deinit(loop);
+	cede_remote_unref(loop->remote);
+	if (loop->testing)
+		cede__testing_deinit(loop->testing);
+	cede__free(loop);
+	if (done)
+		done(data);
+}
+
+void
+cede__loop_end_closing(cede_loop_t *loop)
+{
+	cede__assert(loop->is_closing);
+	uv_close((uv_handle_t *)&loop->idle, last_handle_closed);
+}
+
+static void
+timers_closed(uv_handle_t *handle)
+{
+	cede__loop_closed(handle->data);
+}
+
+/* The queue has been run. Are all tasks gone? */
+static void
+end_draining(cede_loop_t *loop)
+{
+	if (!cede__list_is_empty(&loop->tasks))
+		return;
+	loop->is_closing = 1;
+	if (loop->testing)
+		cede__testing_close(loop);
+	cede__remote_close(loop); /* until here a task could await what others promised */
+	close_resources(loop);
+	cede__signals_close(loop);
+	cede__timers_close(loop, timers_closed);
+}
+
+int
+cede_detach_start(cede_loop_t *loop, cede_detached_fn *done, void *data)
+{
+	if (!loop)
+		return CEDE_EINVAL;
+	if (loop->is_detaching)
+		return CEDE_EALREADY;
+	loop->is_detaching = 1;
+	loop->detached = done;
+	loop->detached_data = data;
+	if (loop->testing)
+		cede__testing_detaching(loop);
+	cancel_all(loop);
+	if (loop->depth == 0)
+		uv_idle_start(&loop->idle, drain_idle);
+	return 0;
+}
+
 /* Nothing is left that could wake the tasks there are: a sentence, instead of a wait without end. */
 static void
 check_can_end(const cede_loop_t *loop)
@@ -192,46 +266,28 @@ check_can_end(const cede_loop_t *loop)
 		task->name, cede_task_place(task));
 }
 
+static void
+set_flag(void *data)
+{
+	*(int *)data = 1;
+}
+
 int
 cede_detach(cede_loop_t *loop)
 {
+	int is_detached = 0;
+	uv_loop_t *uv;
+
 	if (!loop)
 		return 0;
-	if (loop->depth > 0 || loop->is_detaching || cede_coro_current())
+	if (loop->depth > 0 || cede_coro_current() ||
+		cede_detach_start(loop, set_flag, &is_detached) < 0)
 		return CEDE_EDEADLK;
 
-	loop->is_detaching = 1;
-	if (loop->testing)
-		cede__testing_detaching(loop);
-	cancel_all(loop);
-	while (!cede__list_is_empty(&loop->tasks)) {
-		int is_alive = uv_run(loop->uv, UV_RUN_ONCE);
-
-		if (!is_alive && !loop->ready_first)
+	uv = loop->uv;
+	while (!is_detached)
+		if (!uv_run(uv, UV_RUN_ONCE) && !is_detached)
 			check_can_end(loop);
-	}
-
-	if (loop->testing)
-		cede__testing_close(loop);
-	cede__remote_close(loop); /* until here a task could await what others promised */
-	close_resources(loop);
-	cede__signals_close(loop);
-	uv_close((uv_handle_t *)&loop->idle, own_handle_closed);
-	cede__timers_close(loop, own_handle_closed);
-	while (loop->open > 0)
-		uv_run(loop->uv, UV_RUN_ONCE);
-
-	let_go_of_failed(loop);
-	bury_ignorers(loop); /* last: until here libuv might have pointed into their stacks */
-	cede__timers_deinit(loop);
-	cede__buffers_deinit(&loop->buffers);
-	cede__uv_blocks_deinit(loop);
-	cede__works_deinit(&loop->works);
-	cede__tasks_deinit(loop);
-	cede_remote_unref(loop->remote);
-	if (loop->testing)
-		cede__testing_deinit(loop->testing);
-	cede__free(loop);
 	return 0;
 }
 

@@ -14,7 +14,8 @@
  * - The idle handle is active if the queue is not empty and no callback of ours
  *   is on the C stack.
  * - `open` counts the libuv handles that have been opened and not been let go
- *   of; the loop is freed when it is 0 and not before.
+ *   of, and the requests that libuv has; when only the idle handle is left, that
+ *   is closed too, and the loop is freed in its close callback.
  */
 #ifndef CEDE_LOOP_LOOP_INT_H
 #define CEDE_LOOP_LOOP_INT_H
@@ -23,6 +24,7 @@
 
 #include <cede/loop.h>
 #include <cede/task.h>
+#include <cede/uv.h>
 
 #include "coro/check.h"
 #include "coro/list.h"
@@ -42,7 +44,8 @@ struct cede_loop {
 	uv_loop_t *uv;
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
-	int is_detaching;
+	int is_detaching;                      /* no more tasks; see loop.c */
+	int is_closing;                        /* no task is left */
 	uint64_t now_ms;               /* what cede__loop_time() says inside a callback of ours */
 	const uint64_t *clock_ms;      /* a test's clock; NULL: libuv's */
 	struct cede__testing *testing; /* NULL: it is not under test */
@@ -64,6 +67,8 @@ struct cede_loop {
 	cede_task_t *free_tasks; /* linked by cede_task::next_ready; task.c */
 	unsigned free_task_count;
 	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */
+	cede_detached_fn *detached;          /* may be NULL */
+	void *detached_data;
 };
 
 /*
@@ -118,11 +123,15 @@ cede__loop_opened(cede_loop_t *loop)
 	loop->open++;
 }
 
+/** All but the idle handle are closed. */
+void cede__loop_end_closing(cede_loop_t *loop);
+
 static inline void
 cede__loop_closed(cede_loop_t *loop)
 {
-	cede__assert(loop->open > 0);
-	loop->open--;
+	cede__assert(loop->open > 1);
+	if (cede__unlikely(--loop->open == 1))
+		cede__loop_end_closing(loop);
 }
 
 /**

@@ -181,7 +181,8 @@ fire_due(uv_timer_t *uv)
 
 	loop->timers.armed_ms = UINT64_MAX;
 	cede__timers_fire(loop);
-	arm(loop);
+	if (!loop->is_closing)
+		arm(loop);
 }
 
 uint64_t

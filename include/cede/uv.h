@@ -44,12 +44,36 @@ CEDE_API int cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_
  *
  * @param loop  NULL is allowed
  * Not inside a callback of the application's that uv_run() makes: libuv cannot
- * run a loop within itself, and does not say that it is running.
+ * run a loop within itself, and does not say that it is running. There it is
+ * cede_detach_start().
  *
- * @return 0; CEDE_EDEADLK inside a task, a callback of the library's, or another
- *   cede_detach() of it
+ * @return 0; CEDE_EDEADLK inside a task, a callback of the library's, or when it
+ *   is being detached already
  */
 CEDE_API int cede_detach(cede_loop_t *loop);
+
+/** Called in the loop's thread when an attachment is gone. */
+typedef void cede_detached_fn(void *data);
+
+/**
+ * Begins to detach and returns at once: what cede_detach() does, in the turns that
+ * the application goes on giving its loop. For hosts that end inside a callback.
+ *
+ * Every task is asked to end, none is run inside the caller; from here on
+ * cede_start() returns CEDE_ESHUTDOWN. What the tasks still wait for (in shields)
+ * keeps the loop alive as ever, and so does what is being closed: uv_run() in its
+ * default mode returns when all is done.
+ *
+ * @param done  called once, from uv_run(), when libuv has let go of every handle
+ *   of ours and the attachment has been freed; the results of all tasks have been
+ *   delivered before. May be NULL. It may attach again; uv_loop_close() is for
+ *   when uv_run() has returned
+ * @return 0; CEDE_EALREADY: it is being detached; CEDE_EINVAL: @loop is NULL
+ *
+ * The loop's thread; anywhere: in a callback of the application's or of the
+ * library's, in a task, outside uv_run().
+ */
+CEDE_API int cede_detach_start(cede_loop_t *loop, cede_detached_fn *done, void *data);
 
 /** The libuv loop behind it. */
 CEDE_API uv_loop_t *cede_loop_uv(const cede_loop_t *loop);

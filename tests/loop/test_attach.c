@@ -2,108 +2,12 @@
  * loop/loop.c: attached to a loop that a host owns and runs in its own way, and
  * detached from it.
  */
-#include <poll.h>
-
-#include <cede/uv.h>
-
-#include "tests/support/run.h"
+#include "tests/loop/host.h"
 
 #include "loop/loop_int.h"
 #include "tests/support/order.h"
 
 TestSuite(attach, .timeout = 20);
-
-/* The ways in which a host runs its loop. Each call gives the loop one chance to go on. */
-static void
-run_default(uv_loop_t *uv)
-{
-	uv_run(uv, UV_RUN_DEFAULT);
-}
-
-static void
-run_once(uv_loop_t *uv)
-{
-	uv_run(uv, UV_RUN_ONCE);
-}
-
-static void
-run_nowait(uv_loop_t *uv)
-{
-	uv_run(uv, UV_RUN_NOWAIT);
-	clock_advance(1);
-}
-
-/* As a host does that has a loop of another kind: it waits for the descriptor, or as long as libuv says. */
-static void
-run_polled(uv_loop_t *uv)
-{
-	struct pollfd poll_fd = { .fd = uv_backend_fd(uv), .events = POLLIN };
-	const int timeout_ms = uv_backend_timeout(uv);
-
-	cr_assert_neq(timeout_ms, -1, "there is nothing to wait for, yet the host waits");
-	if (poll(&poll_fd, 1, 0) == 0 && timeout_ms > 0)
-		clock_advance(timeout_ms);
-	uv_run(uv, UV_RUN_NOWAIT);
-}
-
-static void (*const runners[])(uv_loop_t *) = { run_default, run_once, run_nowait, run_polled };
-
-#define RUNNERS (sizeof runners / sizeof *runners)
-
-struct host {
-	uv_loop_t uv;
-	cede_loop_t *loop;
-	uv_timer_t timer;
-	int n_ticks;
-	int max_ticks;
-	cede_future_t future;
-	int n_done;
-	int result;
-	int detached;
-};
-
-static void
-start_host(struct host *host)
-{
-	leaks_begin();
-	clock_start();
-	*host = (struct host){ .result = 1 };
-	cr_assert_eq(uv_loop_init(&host->uv), 0);
-	cr_assert_eq(cede_attach(&host->loop, &host->uv, NULL), 0);
-	cr_assert_eq(cede_loop_uv(host->loop), &host->uv);
-	uv_timer_init(&host->uv, &host->timer);
-	host->timer.data = host;
-	cede_future_init(&host->future, NULL);
-}
-
-static void
-stop_host(struct host *host)
-{
-	if (!uv_is_closing((uv_handle_t *)&host->timer))
-		uv_close((uv_handle_t *)&host->timer, NULL);
-	uv_run(&host->uv, UV_RUN_DEFAULT);
-	cr_assert_eq(uv_loop_close(&host->uv), 0);
-	clock_stop();
-	leaks_end();
-}
-
-static void
-done(int result, void *data)
-{
-	struct host *host = data;
-
-	host->n_done++;
-	host->result = result;
-}
-
-static void
-tick(uv_timer_t *timer)
-{
-	struct host *host = timer->data;
-
-	if (++host->n_ticks == host->max_ticks)
-		uv_timer_stop(timer);
-}
 
 static int
 sleep_and_join(void *arg)
@@ -470,5 +374,99 @@ Test(attach, may_come_and_go_at_any_time)
 		if (ms > 0)
 			order_expect("cleaned");
 	}
+	stop_host(&host);
+}
+
+static void
+attach_and_start(uv_timer_t *timer)
+{
+	struct host *host = timer->data;
+
+	cr_assert_eq(cede_attach(&host->loop, timer->loop, NULL), 0);
+	cr_assert_eq(cede_start(host->loop, sleep_and_join, NULL, done, host), 0);
+	cr_assert_eq(host->n_done, 0, "nothing runs inside the start");
+}
+
+Test(attach, inside_a_callback_of_a_loop_that_runs)
+{
+	for (size_t i = 0; i < RUNNERS; i++) {
+		struct host host;
+
+		start_host(&host);
+		cr_assert_eq(cede_detach(host.loop), 0);
+		uv_timer_start(&host.timer, attach_and_start, 5, 0);
+		while (host.n_done == 0)
+			runners[i](&host.uv);
+		cr_assert_eq(host.result, 0);
+		cr_assert_eq(cede_detach(host.loop), 0);
+		stop_host(&host);
+	}
+}
+
+static void
+start_in_callback(uv_timer_t *timer)
+{
+	struct host *host = timer->data;
+
+	cr_assert_eq(cede_start(host->loop, await_hosts, host, done, host), 0);
+	cr_assert_eq(cede_future_resolve(&host->future, 7, NULL), 0);
+	cr_assert_eq(host->n_done, 0);
+}
+
+/* The idle handle takes it up: in the next turn, for the timers' phase is before it. */
+Test(attach, runs_what_the_host_starts_in_its_callback_without_waiting)
+{
+	struct host host;
+
+	start_host(&host);
+	uv_timer_start(&host.timer, start_in_callback, 5, 0);
+	cr_assert_eq(uv_run(&host.uv, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(host.n_done, 1);
+	cr_assert_eq(host.result, 0);
+	cr_assert_eq(cede_detach(host.loop), 0);
+	stop_host(&host);
+}
+
+static int
+answer(void *arg)
+{
+	return 5;
+}
+
+/* Leaves one of each handle that the library keeps behind. */
+static int
+use_what_is_kept(void *arg)
+{
+	cede_promised_t promised;
+	cede_promise_t *promise;
+	cede_signal_t signals[2];
+
+	cr_assert_eq(cede_work(answer, NULL), 5);
+	cr_assert_eq(cede_promise_create(&promised, NULL, &promise), 0);
+	cr_assert_eq(cede_promise_resolve(promise, 3, NULL), 0);
+	cr_assert_eq(cede_await(&promised.future), 3);
+	cr_assert_eq(cede_signal_start(SIGUSR1, &signals[0]), 0);
+	cr_assert_eq(cede_signal_start(SIGUSR2, &signals[1]), 0);
+	cede_future_cancel(&signals[1].future);
+	raise(SIGUSR1);
+	cr_assert_eq(cede_await(&signals[0].future), SIGUSR1);
+	CEDE_TIMEOUT(1000) {
+		cr_assert_eq(cede_sleep(1), 0);
+	}
+	return 0;
+}
+
+Test(attach, lets_the_host_exit_when_only_its_own_handles_are_left)
+{
+	struct host host;
+
+	start_host(&host);
+	cr_assert_eq(cede_start(host.loop, use_what_is_kept, NULL, done, &host), 0);
+	cr_assert_eq(uv_run(&host.uv, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(host.n_done, 1);
+	cr_assert_eq(host.result, 0);
+	cr_assert_eq(uv_loop_alive(&host.uv), 0);
+	cr_assert_eq(uv_backend_timeout(&host.uv), 0);
+	cr_assert_eq(cede_detach(host.loop), 0);
 	stop_host(&host);
 }
