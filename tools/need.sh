@@ -64,6 +64,39 @@ need_ci() {
 	has qemu-aarch64 || lacks qemu-user qemu-user
 	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
+	need_hosts
+}
+
+# What the hosts of examples/embed are: without one of them it is not built.
+need_hosts() {
+	if ! has node && ! has nodejs; then
+		lacks 'nodejs libnode-dev' 'Node.js, with its headers'
+	elif ! has_node_headers; then
+		# Node.js that is not Debian's has its headers elsewhere, if at all.
+		if would_fit libnode-dev; then
+			lacks libnode-dev 'the headers of Node.js'
+		else
+			echo 'need: Node.js is here without its headers: its host is not built' >&2
+		fi
+	fi
+	has lua5.4 || lacks lua5.4 'Lua 5.4'
+	has_library lua5.4 5.4 || lacks liblua5.4-dev 'the headers of Lua 5.4'
+	has_library lua5.4-luv 1.44 || lacks 'lua-luv lua-luv-dev' 'luv for Lua 5.4, with its headers'
+}
+
+has_node_headers() {
+	for prefix in "$("$(command -v node || command -v nodejs)" \
+		-p 'path.dirname(path.dirname(process.execPath))')" /usr /usr/local; do
+		[ ! -e "$prefix/include/node/node_api.h" ] || return 0
+	done
+	return 1
+}
+
+# Can a package be added to what is here, with nothing taken away? Yes, where it is not known yet.
+would_fit() {
+	knows_packages "$1" || return 0
+	plan=$(apt-get -s install --no-install-recommends "$1" 2>/dev/null) || return 1
+	! echo "$plan" | grep -q '^Remv'
 }
 
 as_root() {
