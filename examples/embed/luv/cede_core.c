@@ -384,9 +384,9 @@ create_host(lua_State *lua)
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, &host_key);
 }
 
-LUALIB_API int luaopen_cede_core(lua_State *lua);
+__attribute__((visibility("default"))) int luaopen_cede_core(lua_State *lua);
 
-LUALIB_API int
+int
 luaopen_cede_core(lua_State *lua)
 {
 	static const luaL_Reg functions[] = {
