@@ -153,7 +153,7 @@ accept_fd(cede_listener_t *l)
 static int
 try_accept(cede_listener_t *l, cede_stream_t **ret_stream)
 {
-	int r = l->spare ? 0 : cede__stream_create(l->loop, &l->spare), fd = -1;
+	int r = l->spare ? 0 : cede__stream_create(l->loop, UV_TCP, &l->spare), fd = -1;
 
 	if (r == 0)
 		r = fd = accept_fd(l);

@@ -18,7 +18,7 @@ idle_out(cede_stream_t *s)
 static int
 write_has_progressed(cede_stream_t *s)
 {
-	size_t unsent = uv_stream_get_write_queue_size(&s->uv.stream);
+	size_t unsent = uv_stream_get_write_queue_size(s->handle);
 	int has = s->writer && unsent != s->unsent;
 
 	s->unsent = unsent;

@@ -11,6 +11,12 @@
  * writer waits. Giving that up closes libuv's handle, which is the only way to
  * make libuv let go of the caller's memory at once.
  *
+ * Three kinds: TCP and pipes (unix sockets, the ends of pipe(2)), whose libuv
+ * handle lies in the stream, and a handle of the host's that was adopted. What
+ * differs between them is asked once, when the descriptor comes: is it a socket
+ * (send and recv, shutdown, a reset) or not (write and read); which directions it
+ * has; may it be asked for data before libuv has reported any.
+ *
  * Life: `refs` counts the owner (until cede_close), libuv (until its close
  * callback) and whoever serves the stream. The memory goes with the last.
  *
@@ -39,27 +45,24 @@
 #define CEDE__WRITES_IN_A_ROW 64
 
 struct cede_stream {
-	union {
-		uv_handle_t handle;
-		uv_stream_t stream;
-		uv_tcp_t tcp;
-	} uv;
+	uv_stream_t *handle; /* `own`, or the host's; NULL when libuv has let go of it */
 	cede_loop_t *loop;
 	int failure; /* the error that reading ended with; stays */
 	int fd;      /* libuv's; -1 before connecting and after closing */
 	uint32_t refs;
 	uint8_t may_have_data;
-	uint8_t is_armed;        /* libuv reports readability */
-	uint8_t is_at_end;       /* the peer's end of file was read */
-	uint8_t is_shut;         /* our end of file was sent */
-	uint8_t is_broken;       /* a write was given up half-way */
+	uint8_t is_socket;   /* send() and recv(); else write() and read() */
+	uint8_t is_blocking; /* the host's, of a blocking descriptor: read only what libuv reports */
+	uint8_t is_armed;    /* libuv reports readability */
+	uint8_t is_at_end;   /* the peer's end of file was read */
+	uint8_t is_shut;     /* our end of file was sent */
+	uint8_t is_broken;   /* a write was given up half-way */
 	uint8_t is_idle_out;     /* the idle limit has passed */
 	uint8_t is_closed;       /* libuv's handle is closed or closing */
 	uint8_t is_released;     /* cede_close() was called */
 	uint8_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
 	uint8_t in_a_row;        /* reads that did not wait, since libuv reported last */
-
-	uint8_t lends_large; /* the next buffer lent is a large one */
+	uint8_t lends_large;     /* the next buffer lent is a large one */
 
 	struct cede__buffer *lent; /* by cede_read_lend(), until it is given back */
 
@@ -80,13 +83,42 @@ struct cede_stream {
 
 	struct cede__resource resource;
 	void *server; /* serve.c's */
+
+	/* Of an adopted handle: the host's. */
+	uint8_t is_adopted;
+	void *host_data;
+	uv_close_cb host_closed;
+
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} own; /* libuv's handle, unless it was adopted */
 };
 
-/** A stream without a descriptor, with the owner's reference. 0, CEDE_ENOMEM. */
-int cede__stream_create(cede_loop_t *loop, cede_stream_t **ret_stream);
+/** A stream without a handle, which is of no use yet. NULL: no memory. */
+cede_stream_t *cede__stream_alloc(cede_loop_t *loop);
 
-/** Gives it a connected socket, which is the stream's from here on, also on failure. */
+/** Gives it its handle: counts it, and lets the stream be found by a detach. */
+void cede__stream_attach(cede_stream_t *stream, uv_stream_t *handle);
+
+/**
+ * A stream without a descriptor, with the owner's reference.
+ *
+ * @param type  UV_TCP, or UV_NAMED_PIPE for a unix socket or an end of a pipe
+ * @return 0, CEDE_ENOMEM, libuv's codes
+ */
+int cede__stream_create(cede_loop_t *loop, uv_handle_type type, cede_stream_t **ret_stream);
+
+/**
+ * Gives it a descriptor of its type, connected and non-blocking, which is the
+ * stream's from here on, also on failure.
+ */
 int cede__stream_open(cede_stream_t *stream, int fd);
+
+/** Notes the descriptor of a handle that is no TCP handle of ours, and what it can do. 0, CEDE_EBADF. */
+int cede__stream_take_fd(cede_stream_t *stream, int fd);
 
 cede_stream_t *cede__stream_ref(cede_stream_t *stream);
 void cede__stream_unref(cede_stream_t *stream);

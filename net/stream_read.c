@@ -1,10 +1,12 @@
 /*
  * Reading: recv() where there may be something, else waiting for libuv to say so.
+ * (read() where it is no socket; so with send() and write().)
  */
 #include "net/stream_int.h"
 
 #include <limits.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void *
 data_lent(const cede_stream_t *s)
@@ -28,7 +30,8 @@ receive(cede_stream_t *s, void *buffer, size_t size)
 	ssize_t n;
 
 	do {
-		n = recv(s->fd, buffer, size, 0);
+		n = cede__likely(s->is_socket) ? recv(s->fd, buffer, size, 0)
+					       : read(s->fd, buffer, size);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (errno == EAGAIN)
@@ -40,7 +43,7 @@ receive(cede_stream_t *s, void *buffer, size_t size)
 	}
 	if (n == 0)
 		s->is_at_end = 1;
-	s->may_have_data = (size_t)n == size; /* a short read has drained the socket */
+	s->may_have_data = (size_t)n == size && !s->is_blocking; /* a short read has drained it */
 	s->active_ms = cede__loop_time(s->loop);
 	return (int)n;
 }
@@ -136,7 +139,7 @@ wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 	int r = cede__stream_watch_idle(s);
 
 	if (cede__unlikely(r == 0 && !s->is_armed)) {
-		r = uv_read_start(&s->uv.stream, offer_no_buffer, readable);
+		r = uv_read_start(s->handle, offer_no_buffer, readable);
 		s->is_armed = r == 0;
 	}
 	if (cede__unlikely(r < 0))

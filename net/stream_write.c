@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* The write is over; what libuv has not sent by now it never will. */
 void
@@ -22,7 +23,7 @@ void
 cede__stream_break_write(cede_stream_t *s, int result)
 {
 	s->is_broken = 1;
-	cede__stream_end_write(s, result, uv_stream_get_write_queue_size(&s->uv.stream));
+	cede__stream_end_write(s, result, uv_stream_get_write_queue_size(s->handle));
 	cede__stream_close_handle(s, 1);
 }
 
@@ -33,7 +34,8 @@ send_some(cede_stream_t *s, const void *data, size_t size)
 	ssize_t n;
 
 	do {
-		n = send(s->fd, data, size, MSG_NOSIGNAL);
+		n = cede__likely(s->is_socket) ? send(s->fd, data, size, MSG_NOSIGNAL)
+					       : write(s->fd, data, size);
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0) {
 		s->active_ms = cede__loop_time(s->loop);
@@ -94,10 +96,10 @@ wait_written(cede_stream_t *s, const void *rest, size_t size, cede_write_t *op)
 	int r = cede__stream_watch_idle(s);
 
 	if (r == 0)
-		r = uv_write(&s->request.write, &s->uv.stream, &buffer, 1, written);
+		r = uv_write(&s->request.write, s->handle, &buffer, 1, written);
 	if (r < 0)
 		return r;
-	s->unsent = uv_stream_get_write_queue_size(&s->uv.stream);
+	s->unsent = uv_stream_get_write_queue_size(s->handle);
 	cede_future_init(&op->future, cancel_write);
 	op->stream = s;
 	s->writer = op;
@@ -182,15 +184,28 @@ cede_write(cede_stream_t *s, const void *data, size_t size)
 	return cede__likely(r >= 0) ? (ssize_t)size : r;
 }
 
+/* No socket: only the end of the whole descriptor is an end of file to the peer. */
+static int
+end_pipe(cede_stream_t *s)
+{
+	if (uv_is_readable(s->handle))
+		return CEDE_ENOTSUP;
+	s->is_shut = 1;
+	cede__stream_close_handle(s, 0);
+	return 0;
+}
+
 int
 cede_shutdown_write(cede_stream_t *s)
 {
 	if (s->writer)
 		return CEDE_EBUSY;
-	if (s->is_closed)
-		return CEDE_EBADF;
 	if (s->is_shut)
 		return 0;
+	if (s->is_closed)
+		return CEDE_EBADF;
+	if (!s->is_socket)
+		return end_pipe(s);
 	if (shutdown(s->fd, SHUT_WR) < 0)
 		return -errno;
 	s->is_shut = 1;

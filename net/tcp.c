@@ -31,7 +31,7 @@ connected(uv_connect_t *request, int status)
 	cede__loop_enter(loop);
 	s->connecting = NULL;
 	if (status == 0)
-		uv_fileno(&s->uv.handle, &s->fd);
+		uv_fileno(&s->own.handle, &s->fd);
 	else
 		op->stream = NULL;
 	cede_future_resolve(&op->future, status, NULL);
@@ -52,12 +52,12 @@ cede_tcp_connect_start(const char *address, cede_connect_t *op)
 		return CEDE_ENOTASK;
 	r = cede__address_parse(address, &target);
 	if (r == 0)
-		r = cede__stream_create(loop, &s);
+		r = cede__stream_create(loop, UV_TCP, &s);
 	if (r < 0)
 		return r;
 	s->may_have_data = 0; /* nobody answers before the connection is there */
-	uv_tcp_nodelay(&s->uv.tcp, 1);
-	r = uv_tcp_connect(&s->request.connect, &s->uv.tcp, (struct sockaddr *)&target, connected);
+	uv_tcp_nodelay(&s->own.tcp, 1);
+	r = uv_tcp_connect(&s->request.connect, &s->own.tcp, (struct sockaddr *)&target, connected);
 	if (r < 0) {
 		cede_close(s);
 		return r;

@@ -1,5 +1,7 @@
 /**
- * Streams: connections that bytes flow through in order, both ways.
+ * Streams: what bytes flow through in order, both ways or one: TCP connections,
+ * unix sockets, the ends of a pipe, handles of libuv's that an application hands
+ * over (<cede/uv.h>).
  *
  * Reading waits, then reads once into the caller's buffer; nothing is copied
  * and an idle connection holds no buffer. Writing sends first and waits only
@@ -48,6 +50,7 @@ typedef struct cede_write_op {
  *   CEDE_ETIMEDOUT    the stream's idle limit, or a timeout scope, has passed
  *   CEDE_EBUSY        another task is reading
  *   CEDE_ECANCELED    the stream was closed meanwhile
+ *   CEDE_EBADF        a pipe's writing end
  *   CEDE_EXIT, CEDE_ENOTASK, CEDE_EINVAL, or the system's: CEDE_ECONNRESET, …
  *
  * Suspends when there is nothing yet. A cancel loses no byte: what had not
@@ -86,12 +89,13 @@ CEDE_API void cede_read_return(cede_stream_t *stream);
  *
  * @param size  0 to SSIZE_MAX; 0 writes nothing and succeeds
  * @return @size, or
- *   CEDE_EPIPE, CEDE_ECONNRESET  the peer is gone; never a signal
+ *   CEDE_EPIPE, CEDE_ECONNRESET  the peer is gone; never a signal (of a pipe: unless
+ *                     the application has kept SIGPIPE)
  *   CEDE_ETIMEDOUT    the peer took nothing for as long as the idle limit, or a
  *                     timeout scope has passed
  *   CEDE_EBUSY        another task is writing
  *   CEDE_ECANCELED    the stream was closed meanwhile
- *   CEDE_ESHUTDOWN    after cede_shutdown_write()
+ *   CEDE_ESHUTDOWN    after cede_shutdown_write(); a pipe's reading end
  *   CEDE_EXIT, CEDE_ENOTASK, or the system's
  *
  * Suspends when the system's buffer is full. A write that was given up half-way
@@ -106,9 +110,11 @@ CEDE_API int cede_write_start(cede_stream_t *stream, const void *data, size_t si
 
 /**
  * Half-closes: the peer reads an end of file once it has read what was written;
- * this side can go on reading.
+ * this side can go on reading. A pipe's writing end has no other half: its
+ * descriptor is closed, the stream is still to be closed by its owner.
  *
- * @return 0; CEDE_EBUSY: a write is under way; CEDE_ENOTCONN; CEDE_EBADF
+ * @return 0, also the second time; CEDE_EBUSY: a write is under way; CEDE_ENOTSUP:
+ *   a terminal, or a pipe that is open both ways; CEDE_ENOTCONN; CEDE_EBADF
  *
  * Never suspends: everything written has been handed to the system.
  */
@@ -126,7 +132,10 @@ CEDE_API int cede_shutdown_write(cede_stream_t *stream);
  */
 CEDE_API void cede_close(cede_stream_t *stream);
 
-/** cede_close() that drops what was not delivered yet and resets the connection. */
+/**
+ * cede_close() that drops what was not delivered yet and resets the connection. Only
+ * TCP has a reset: anything else is closed.
+ */
 CEDE_API void cede_abort(cede_stream_t *stream);
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The way in and out of libuv: attach to a loop the application has, await
- * whatever libuv does.
+ * whatever libuv does, make streams of its handles and give them back.
  *
  * The only public header that includes <uv.h>; <cede/cede.h> does not.
  */
@@ -16,6 +16,8 @@
 #include <cede/loop.h>
 
 CEDE__BEGIN
+
+typedef struct cede_stream cede_stream_t; /* <cede/stream.h> */
 
 /** How to attach. All zero is the default. */
 typedef struct cede_loop_options {
@@ -41,6 +43,7 @@ CEDE_API int cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_
  * Cancels all tasks, runs the loop until they have ended and libuv has let go of
  * every handle of ours, and frees the attachment. uv_loop_close() then returns 0
  * if the application has closed its own handles; those go on working meanwhile.
+ * A stream that is still open is closed, an adopted one too, whose handle it then has.
  *
  * @param loop  NULL is allowed
  * Not inside a callback of the application's that uv_run() makes: libuv cannot
@@ -77,6 +80,55 @@ CEDE_API int cede_detach_start(cede_loop_t *loop, cede_detached_fn *done, void *
 
 /** The libuv loop behind it. */
 CEDE_API uv_loop_t *cede_loop_uv(const cede_loop_t *loop);
+
+/*
+ * Streams of the application's: it has accepted a connection in a callback, hands it
+ * to a task, and may have it back.
+ */
+
+/**
+ * Makes a stream of a handle of the application's, on which tasks then read and write.
+ * From here to cede_stream_release() or the handle's end the handle is the stream's:
+ * the application calls nothing of libuv's on it, its `data` is kept and put back.
+ * What it reads while nobody awaits it stays in the socket.
+ *
+ * @param handle  a uv_tcp_t, uv_pipe_t (not for IPC) or uv_tty_t on the loop's
+ *                uv_loop_t, connected or open, no request of it under way; its memory
+ *                stays the application's and lives until @closed is called
+ * @param closed  called with the handle when it was closed as a stream (by cede_close(),
+ *                cede_abort(), a write that was given up, cede_detach()) and libuv has
+ *                let go of it, with its own `data`: frees it, for one. May be NULL
+ * @return 0; and, with the handle left as it was:
+ *   CEDE_EINVAL     another loop's handle, or none of these kinds
+ *   CEDE_EBUSY      the application is reading, writing, shutting down or listening
+ *   CEDE_ENOTCONN   it is not connected
+ *   CEDE_EBADF      it is closing, or has no descriptor
+ *   CEDE_ENOTSUP    a pipe for IPC
+ *   CEDE_ESHUTDOWN  the loop is being detached
+ *   CEDE_ENOMEM
+ *
+ * A descriptor that blocks (a terminal that libuv could not open anew) is read when
+ * libuv says so only; a write to it blocks the loop, as libuv's own would.
+ *
+ * The loop's thread, in a task or outside.
+ */
+CEDE_API int cede_stream_adopt(cede_loop_t *loop, uv_stream_t *handle, uv_close_cb closed,
+	cede_stream_t **ret_stream);
+
+/**
+ * Gives an adopted handle back: reading is stopped, `data` is what it was, the
+ * application goes on with it in callbacks, from this moment. @stream is gone; @closed is
+ * not called. What was not read is still to be read; a half-close stays one.
+ *
+ * @return 0; and the stream stays the caller's:
+ *   CEDE_EBUSY   a read or a write waits, or its task has not been told of its end yet
+ *   CEDE_EBADF   its handle was closed: by a write that was given up, by the half-close
+ *                of a pipe
+ *   CEDE_EINVAL  a stream of the library's own
+ *
+ * Never suspends; works in a task that is being closed. The loop's thread.
+ */
+CEDE_API int cede_stream_release(cede_stream_t *stream);
 
 /*
  * Requests of libuv's, awaited. The library has the memory of the request, libuv

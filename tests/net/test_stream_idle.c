@@ -190,11 +190,11 @@ IDLE_TEST(a_peer_that_takes_something_moves_it)
 	cr_assert_eq(cede_spawn(&g, write_much, &w), 0);
 	for (int i = 0; i < 3; i++) {
 		let_others_run();
-		left = uv_stream_get_write_queue_size(&p->stream->uv.stream);
+		left = uv_stream_get_write_queue_size(p->stream->handle);
 		cr_assert_eq(cede_sleep(LIMIT - 1), 0);
 		cr_assert_eq(w.ended_ms, 0, "in round %d", i);
 		/* Until the window has opened and libuv has sent something. */
-		while (uv_stream_get_write_queue_size(&p->stream->uv.stream) == left) {
+		while (uv_stream_get_write_queue_size(p->stream->handle) == left) {
 			recv(p->peer, taken, sizeof taken, MSG_DONTWAIT);
 			let_others_run();
 		}

@@ -201,7 +201,7 @@ PAIR_TEST(stream_read, an_end_of_file_that_nobody_reads_does_not_spin)
 	p->peer = -1;
 	while (p->stream->is_armed)
 		cr_assert_eq(cede_sleep(1), 0);
-	cr_assert(uv_loop_alive(uv) == 0 || !uv_is_active(&p->stream->uv.handle));
+	cr_assert(uv_loop_alive(uv) == 0 || !uv_is_active(&p->stream->own.handle));
 }
 
 /* ---- what is refused ---- */
@@ -358,7 +358,7 @@ PAIR_TEST(stream_read, completed_beats_cancelled)
 	peer_send(p->peer, "hello", 5);
 	wait_until_readable(p->stream->fd);
 	/* What libuv does: it reports the socket. The task is made ready, and runs later. */
-	p->stream->uv.stream.read_cb(&p->stream->uv.stream, UV_ENOBUFS, NULL);
+	p->stream->handle->read_cb(p->stream->handle, UV_ENOBUFS, NULL);
 	cr_assert_eq(cede_task_cancel(r.task), 1);
 	cr_assert_eq(cede_group_wait(&g), 0);
 	cr_assert_eq(r.reading.result, 5);
