@@ -506,11 +506,12 @@ Test(testing_blocked, a_cushion_lets_others_answer)
 static int
 give_up_waiting(void *arg)
 {
+	unsigned cushion = 60000;
 	cede_task_t *task;
 	int r;
 	CEDE_GROUP(group);
 
-	cr_assert_eq(cede_spawn_with(&group, record_after, &(unsigned){ 60000 }, NULL, &task), 0);
+	cr_assert_eq(cede_spawn_with(&group, record_after, &cushion, NULL, &task), 0);
 	cr_assert_eq(cede_sleep(0), 0);
 	cede_task_cancel(task);
 	r = cede_join(task, NULL);
