@@ -5,10 +5,13 @@
  * The events: it completes, its task is cancelled, its timeout passes, the block
  * that holds its task ends, the loop is detached, and, for what has a handle, the
  * handle is closed. All orders of the five or six, each cut into turns of the loop
- * in all ways, in all variants: called or in a select; completed and closed by the
- * host or by a task; the host between two turns or inside one; with no cleanup, one
- * in the scope, one behind it, in a shield. None is sampled: with a handle the rarer
- * variants are run uncut and wholly cut only, see cuts_step().
+ * in all ways. None is sampled.
+ *
+ * And again: in a select; completed and closed by a task; by a host that is inside a
+ * turn; with a cleanup in the scope, or behind it, in a shield. What has no handle
+ * and needs no libuv all of that with all of that and all cuts; the others, which
+ * are six times as many or cost as much more, uncut and wholly cut, and with half of
+ * the cleanups: has_variant(), cuts_step().
  *
  * What must come out is said by the model: interleave_model.h.
  */
@@ -73,6 +76,7 @@ enum {
 	CLOSE_VOIDS = 4,        /* called: closed behind its completion, before its turn */
 	NEEDS_BOTH = 8,         /* CLOSE is the second half of its completion */
 	COMPLETED_BY_TASK = 16, /* only a task can complete it */
+	IS_UNCUT = 64,          /* a repetition: of the ways to cut it, none and all */
 	IS_CALLED_ONLY = 32,    /* has no future of its own */
 };
 
@@ -462,15 +466,20 @@ close_host(void)
 
 static unsigned n_cases;
 
-/* How many ways of cutting are left out between two that are run. */
+/* How many ways of cutting it is from one that is run to the next. */
 static unsigned
 cuts_step(const struct operation *op, unsigned n_cuts, const int variant[4])
 {
 	const int is_plain = variant[0] == CALLED && variant[3] == NO_CLEANUP;
+	int is_full = 1;
 
-	if (op->close)
-		return is_plain && variant[2] == BETWEEN_TURNS ? 1 : n_cuts - 1;
-	return op->flags & IS_LATE && variant[3] != NO_CLEANUP ? n_cuts - 1 : 1;
+	if (op->flags & IS_UNCUT)
+		is_full = 0;
+	else if (op->close)
+		is_full = is_plain && variant[1] == BY_THE_HOST && variant[2] == BETWEEN_TURNS;
+	else if (op->flags & IS_LATE)
+		is_full = is_plain;
+	return is_full ? 1 : n_cuts - 1;
 }
 
 static int
@@ -478,7 +487,13 @@ has_variant(const struct operation *op, const int variant[4])
 {
 	if (variant[0] == SELECTED && op->flags & IS_CALLED_ONLY)
 		return 0;
-	return variant[2] == BETWEEN_TURNS || op->flags & IS_LATE;
+	if (variant[2] == BEFORE_POLL && !(op->flags & IS_LATE))
+		return 0;
+	if (!op->close && !(op->flags & IS_LATE))
+		return 1;
+	return variant[0] == CALLED && !(op->flags & IS_CALLED_ONLY)
+		? variant[3] == NO_CLEANUP
+		: variant[3] != CLEANUP_IN_THE_SCOPE - variant[1];
 }
 
 static void
