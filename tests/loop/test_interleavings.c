@@ -1,379 +1,214 @@
 /*
- * Every order of what can happen to one operation: it completes, its task is
- * cancelled, its timeout passes, the block that holds its task ends, the loop is
- * closed. All 120 orders, and for each all 16 ways to cut it into turns of the
- * loop, for each kind of operation and of cleanup: none is sampled.
- *
- * What must come out is worked out by a model that knows no queue of the
- * library's: model_step() below.
- *
- * | state of the task       | events of a turn                    | its await returns |
- * |-------------------------+-------------------------------------+-------------------|
- * | waits                   | complete, with or without others    | the result        |
- * |                         | cancel, end or close, no complete   | CEDE_EXIT         |
- * |                         | timeout alone                       | CEDE_ETIMEDOUT    |
- * | cleans up, or has ended | any                                 | -                 |
- *
- * One event comes a hop later than the others of its turn: at the end of the
- * block its parent has to run first, behind those who were ready before it. So a
- * timeout that came before it is what the task hears of.
+ * Every order of what can happen to one operation, by tests/support/interleave.h:
+ * the waits of the loop itself.
  */
-#include <cede/uv.h>
-
-#include "tests/support/run.h"
-
-#include "loop/task_int.h"
+#include "tests/support/interleave.h"
 
 TestSuite(interleavings, .timeout = 120);
 
-enum event {
-	COMPLETE,
-	CANCEL,
-	TIMEOUT,
-	END,
-	CLOSE,
-	EVENTS,
-};
+static cede_future_t future, other;
+static cede_sleep_t nap;
 
-enum operation {
-	A_FUTURE,
-	A_SLEEP,
-	A_SELECT,
-	OPERATIONS,
-};
+/* ---- a future ---- */
 
-enum cleanup {
-	NO_CLEANUP,
-	CLEANUP_BEHIND_THE_SCOPE, /* in a shield */
-	CLEANUP_IN_THE_SCOPE,
-	CLEANUPS,
-};
+static void
+future_init(void)
+{
+	cede_future_init(&future, NULL);
+	cede_future_init(&other, NULL);
+}
 
-/* One run of one order. All of it outlives the loop. */
-static struct {
-	/* the case */
-	enum event order[EVENTS];
-	unsigned cuts; /* bit i: events i and i + 1 are of different turns */
-	enum operation operation;
-	enum cleanup cleanup;
+static int
+future_call(void)
+{
+	return cede_await(&future);
+}
 
-	/* the actors */
-	uv_loop_t uv;
-	uv_timer_t timer; /* the host's: brings the events that come after CLOSE */
-	cede_loop_t *loop;
-	cede_task_t *task;
-	cede_scope_t scope;
-	cede_future_t future, never, gate;
-	cede_sleep_t sleep;
-	int next; /* event */
-
-	/* what came out */
-	int first, second;
-	int n_first, n_cleanups, n_ended;
-	int result;
-} run;
+static void
+future_start(void)
+{
+}
 
 static cede_future_t *
-operation_future(void)
+future_get(void)
 {
-	return run.operation == A_SLEEP ? &run.sleep.future : &run.future;
+	return &future;
+}
+
+static void
+future_complete(void)
+{
+	cede_future_resolve(&future, 7, NULL);
+}
+
+static const struct operation a_future = { .set_up = future_init,
+	.call = future_call,
+	.start = future_start,
+	.future = future_get,
+	.complete = future_complete,
+	.on_complete = 7 };
+
+INTERLEAVE(interleavings, a_future)
+
+/* ---- a future, three coroutines deep ---- */
+
+static int chain_result;
+
+static int
+chain_link(void *arg)
+{
+	const intptr_t depth = (intptr_t)arg;
+	cede_coro_t *co = NULL;
+	int r;
+
+	if (depth == 0)
+		return (r = chain_result = cede_await(&future)) < 0 ? r : 0;
+	cr_assert_eq(cede_coro_create(&co, chain_link, (void *)(depth - 1), NULL), 0);
+	r = cede_await_coro(co, NULL);
+	cr_assert_eq(r, chain_result < 0 ? chain_result : 0);
+	cede_coro_unref(co);
+	return r;
 }
 
 static int
-await_operation(void)
+chain_call(void)
 {
-	if (run.operation != A_SELECT)
-		return cede_await(operation_future());
-	const int r = cede_select(2, (cede_future_t *[]){ &run.never, &run.future });
+	const int r = chain_link((void *)3);
 
-	return r == 1 ? run.future.result : r;
+	return r < 0 ? r : chain_result;
+}
+
+static const struct operation a_chain = { .set_up = future_init,
+	.call = chain_call,
+	.complete = future_complete,
+	.on_complete = 7,
+	.flags = IS_CALLED_ONLY };
+
+INTERLEAVE(interleavings, a_chain)
+
+/* ---- a sleep ---- */
+
+static void
+nap_init(void)
+{
+	memset(&nap, 0, sizeof nap);
 }
 
 static void
-clean_up(void)
+nap_start(void)
 {
-	cede_future_t nobody;
-
-	if (run.first >= 0)
-		return;
-	cede_future_init(&nobody, NULL);
-	CEDE_SHIELD(50) {
-		run.n_cleanups++;
-		const int r = cede_await(&nobody);
-
-		cr_assert(r == CEDE_EXIT || r == CEDE_ETIMEDOUT);
-	}
+	cr_assert_eq(cede_sleep_start(900, &nap), 0);
 }
 
 static int
-subject(void *arg)
+nap_call(void)
 {
-	cr_assert_eq(cede_scope_enter(&run.scope, 1000), 0);
-	cede_future_init(&run.never, NULL);
-	if (run.operation == A_SLEEP)
-		cr_assert_eq(cede_sleep_start(900, &run.sleep), 0);
-	run.first = await_operation();
-	run.n_first++;
-	if (run.cleanup == CLEANUP_IN_THE_SCOPE)
-		clean_up();
-	cede_scope_leave(&run.scope);
-	if (run.cleanup == CLEANUP_BEHIND_THE_SCOPE)
-		clean_up();
-	run.second = cede_sleep(0);
-	return run.first < 0 ? run.first : 0;
+	nap_start();
+	return cede_await(&nap.future);
 }
+
+static cede_future_t *
+nap_future(void)
+{
+	return &nap.future;
+}
+
+static void
+nap_complete(void)
+{
+	fire(&nap.timer);
+}
+
+static void
+nap_tear_down(int first)
+{
+	cr_assert_eq(nap.timer.index, 0);
+	cr_assert_eq(nap.future.is_done, 1);
+}
+
+static const struct operation a_sleep = { .set_up = nap_init,
+	.call = nap_call,
+	.start = nap_start,
+	.future = nap_future,
+	.complete = nap_complete,
+	.tear_down = nap_tear_down };
+
+INTERLEAVE(interleavings, a_sleep)
+
+/* ---- both of two: the second is what CLOSE stands for ---- */
 
 static int
-parent(void *arg)
+both_call(void)
 {
-	CEDE_GROUP(group);
-
-	group.policy = CEDE_GROUP_KEEP_GOING;
-	cr_assert_eq(cede_spawn_with(&group, subject, NULL, NULL, &run.task), 0);
-	return cede_await(&run.gate);
+	return cede_wait_all(2, (cede_future_t *[]){ &future, &other });
 }
 
 static void
-parent_ended(int result, void *data)
+other_complete(void)
 {
-	run.n_ended++;
-	run.result = cede_task_result(run.task);
-}
-
-/* ---- the events ---- */
-
-/* A timer of the library's fires now, in the order in which we say so. */
-static void
-fire(struct cede__timer *timer)
-{
-	if (timer->index == 0)
-		return;
-	cede__timer_stop(timer);
-	timer->fire(timer);
+	cede_future_resolve(&other, 8, NULL);
 }
 
 static void
-happen(enum event event)
+both_tear_down(int first)
 {
-	switch (event) {
-	case COMPLETE:
-		if (run.operation == A_SLEEP)
-			fire(&run.sleep.timer);
-		else
-			cede_future_resolve(&run.future, 7, NULL);
-		break;
-	case CANCEL:
-		cede_task_cancel(run.task);
-		break;
-	case TIMEOUT:
-		if (run.scope.is_open)
-			fire(&run.scope.timer);
-		break;
-	case END:
-		cede_future_resolve(&run.gate, 0, NULL);
-		break;
-	default:
-		cr_assert(0, "close is the host's");
-	}
+	cr_assert_eq(future.is_done, 1);
+	cr_assert_eq(other.is_done, 1);
+	if (first == 0)
+		cr_assert(future.result == 7 && other.result == 8);
 }
+
+static const struct operation both_of_two = { .set_up = future_init,
+	.call = both_call,
+	.complete = future_complete,
+	.close = other_complete,
+	.tear_down = both_tear_down,
+	.flags = NEEDS_BOTH | IS_CALLED_ONLY };
+
+INTERLEAVE(interleavings, both_of_two)
+
+/* ---- the end of another task ---- */
+
+static cede_join_t join;
 
 static int
-is_cut_behind(int event)
+join_call(void)
 {
-	return run.cuts >> event & 1;
-}
-
-/* The rest of a turn, inside a callback of the host's, while the loop is being closed. */
-static void
-happen_while_closing(uv_timer_t *timer)
-{
-	while (run.next < EVENTS) {
-		happen(run.order[run.next]);
-		if (is_cut_behind(run.next++))
-			break;
-	}
-	if (run.next < EVENTS) /* at 0 it would be the same turn */
-		uv_timer_start(timer, happen_while_closing, 1, 0);
+	return cede_join(run.completer, NULL);
 }
 
 static void
-happen_in_order(void)
+join_start(void)
 {
-	while (run.order[run.next] != CLOSE) {
-		happen(run.order[run.next]);
-		if (is_cut_behind(run.next++))
-			uv_run(&run.uv, UV_RUN_NOWAIT);
-	}
-	if (!is_cut_behind(run.next++) && run.next < EVENTS)
-		uv_timer_start(&run.timer, happen_while_closing, 0, 0);
-	else if (run.next < EVENTS)
-		uv_timer_start(&run.timer, happen_while_closing, 1, 0);
-	cr_assert_eq(cede_detach(run.loop), 0);
+	cr_assert_eq(cede_join_start(run.completer, &join), 0);
 }
 
-/* ---- the model ---- */
-
-struct model {
-	int is_over; /* the await has returned */
-	int first;
-};
-
-/* What the events [from, to) of one turn do, with END told a hop later. */
-static void
-model_step(struct model *model, int from, int to)
+static cede_future_t *
+join_future(void)
 {
-	int is_complete = 0, is_closed = 0, has_expired = 0, is_ended = 0, is_ready = 0;
-
-	for (int i = from; i < to; i++) {
-		switch (run.order[i]) {
-		case COMPLETE:
-			is_complete = is_ready = 1;
-			break;
-		case CANCEL:
-		case CLOSE:
-			is_closed = is_ready = 1;
-			break;
-		case TIMEOUT:
-			has_expired = is_ready = 1;
-			break;
-		default:
-			if (is_ready)
-				is_ended = 1; /* its parent runs behind it */
-			else
-				is_closed = 1; /* before it */
-		}
-	}
-	if (!model->is_over && (is_complete || is_closed || has_expired || is_ended)) {
-		model->is_over = 1;
-		model->first = is_complete          ? (run.operation == A_SLEEP ? 0 : 7)
-			: is_closed || !has_expired ? CEDE_EXIT
-						    : CEDE_ETIMEDOUT;
-	}
-}
-
-static int
-model_first(void)
-{
-	struct model model = { 0 };
-
-	for (int from = 0, to; from < EVENTS; from = to) {
-		for (to = from + 1; to < EVENTS && !is_cut_behind(to - 1); to++)
-			continue;
-		model_step(&model, from, to);
-	}
-	cr_assert_eq(model.is_over, 1);
-	return model.first;
-}
-
-/* ---- every case ---- */
-
-static void
-check_case(void)
-{
-	const int expected = model_first();
-
-	cr_assert_eq(run.n_first, 1, "the await returned %d times", run.n_first);
-	if (run.first != expected)
-		for (int i = 0; i < EVENTS; i++)
-			fprintf(stderr, "%d%s", run.order[i], is_cut_behind(i) ? " | " : " ");
-	cr_assert_eq(run.first, expected, "operation %d, cleanup %d: %d, not %d", run.operation,
-		run.cleanup, run.first, expected);
-	cr_assert_eq(run.n_ended, 1);
-	cr_assert_eq(run.n_cleanups, run.cleanup != NO_CLEANUP && expected < 0);
-	cr_assert_eq(operation_future()->is_done, 1, "no operation is left behind");
-	cr_assert_eq(run.sleep.timer.index, 0);
-	cr_assert_eq(run.scope.is_open, 0);
-	cr_assert_eq(run.result,
-		run.first >= 0                   ? 0
-			: run.first == CEDE_EXIT ? CEDE_ECANCELED
-						 : run.first);
-	if (run.first == CEDE_EXIT)
-		cr_assert_eq(run.second, CEDE_EXIT, "a close stays");
-	cr_assert(run.second == 0 || run.second == CEDE_EXIT);
+	return &join.future;
 }
 
 static void
-run_case(void)
+join_complete(void)
 {
-	cede_future_init(&run.future, NULL);
-	cede_future_init(&run.gate, NULL);
-	cr_assert_eq(uv_loop_init(&run.uv), 0);
-	uv_timer_init(&run.uv, &run.timer);
-	cr_assert_eq(cede_attach(&run.loop, &run.uv, NULL), 0);
-	cr_assert_eq(cede_start(run.loop, parent, NULL, parent_ended, NULL), 0);
-	uv_run(&run.uv, UV_RUN_NOWAIT);
-
-	happen_in_order();
-	check_case();
-	run.task = cede_task_unref(run.task);
-	uv_close((uv_handle_t *)&run.timer, NULL);
-	uv_run(&run.uv, UV_RUN_DEFAULT);
-	cr_assert_eq(uv_loop_close(&run.uv), 0);
-}
-
-static unsigned n_cases;
-
-static void
-run_order_in_every_way(const enum event order[EVENTS], enum operation operation)
-{
-	for (unsigned cuts = 0; cuts < 1U << (EVENTS - 1); cuts++) {
-		for (enum cleanup cleanup = NO_CLEANUP; cleanup < CLEANUPS; cleanup++) {
-			memset(&run, 0, sizeof run);
-			memcpy(run.order, order, sizeof run.order);
-			run.cuts = cuts;
-			run.operation = operation;
-			run.cleanup = cleanup;
-			run_case();
-			n_cases++;
-		}
-	}
+	/* the task returns behind this */
 }
 
 static void
-permute(enum event order[EVENTS], int n, enum operation operation)
+join_tear_down(int first)
 {
-	if (n == EVENTS) {
-		run_order_in_every_way(order, operation);
-		return;
-	}
-	for (int i = n; i < EVENTS; i++) {
-		const enum event first = order[n];
-
-		order[n] = order[i];
-		order[i] = first;
-		permute(order, n + 1, operation);
-		order[i] = order[n];
-		order[n] = first;
-	}
+	cr_assert_null(run.completer->joins);
 }
 
-static void
-run_all(enum operation operation)
-{
-	enum event order[EVENTS] = { COMPLETE, CANCEL, TIMEOUT, END, CLOSE };
+static const struct operation a_join = { .call = join_call,
+	.start = join_start,
+	.future = join_future,
+	.complete = join_complete,
+	.tear_down = join_tear_down,
+	.flags = COMPLETED_BY_TASK };
 
-	leaks_begin();
-	clock_start();
-	permute(order, 0, operation);
-	cr_assert_eq(n_cases, 120 * 16 * CLEANUPS);
-	clock_stop();
-	leaks_end();
-}
-
-Test(interleavings, of_a_future_come_out_as_the_model_says)
-{
-	run_all(A_FUTURE);
-}
-
-Test(interleavings, of_a_sleep_come_out_as_the_model_says)
-{
-	run_all(A_SLEEP);
-}
-
-Test(interleavings, of_a_select_come_out_as_the_model_says)
-{
-	run_all(A_SELECT);
-}
+INTERLEAVE(interleavings, a_join)
 
 /*
  * Before the task's first step: complete, cancel and close in every order. There
@@ -391,7 +226,7 @@ unscoped_subject(void *arg)
 {
 	run.task = cede_task_current();
 	run.n_first++;
-	run.first = cede_await(&run.future);
+	run.first = cede_await(&future);
 	return run.first < 0 ? run.first : 0;
 }
 
@@ -401,28 +236,28 @@ run_before_start(const enum event order[3], unsigned cuts)
 	int is_told = 0, is_complete = 0, has_run = 0;
 
 	memset(&run, 0, sizeof run);
-	cede_future_init(&run.future, NULL);
-	cr_assert_eq(uv_loop_init(&run.uv), 0);
-	cr_assert_eq(cede_attach(&run.loop, &run.uv, NULL), 0);
+	cede_future_init(&future, NULL);
+	cr_assert_eq(uv_loop_init(&host), 0);
+	cr_assert_eq(cede_attach(&run.loop, &host, NULL), 0);
 	cr_assert_eq(cede_start(run.loop, unscoped_subject, NULL, subject_ended, NULL), 0);
 	cede_task_t *task = cede_task_ref(
 		cede__container_of(cede__list_first(&run.loop->tasks), cede_task_t, link));
 
 	for (int i = 0; i < 3; i++) {
 		if (order[i] == COMPLETE)
-			cede_future_resolve(&run.future, 7, NULL);
+			cede_future_resolve(&future, 7, NULL);
 		else if (order[i] == CANCEL)
 			cede_task_cancel(task);
 		else if (run.loop)
 			cr_assert_eq(cede_detach(run.loop), 0);
-		if (order[i] == CLOSE)
+		if (order[i] == DETACH)
 			run.loop = NULL;
 		if (run.n_ended == 0 && !has_run) {
 			is_complete |= order[i] == COMPLETE;
 			is_told |= order[i] == CANCEL;
 		}
 		if (run.loop && cuts >> i & 1) {
-			uv_run(&run.uv, UV_RUN_NOWAIT);
+			uv_run(&host, UV_RUN_NOWAIT);
 			has_run |= !is_told;
 		}
 	}
@@ -435,15 +270,15 @@ run_before_start(const enum event order[3], unsigned cuts)
 	}
 	cr_assert_eq(run.n_first, has_run);
 	cede_task_unref(task);
-	cr_assert_eq(uv_loop_close(&run.uv), 0);
+	cr_assert_eq(uv_loop_close(&host), 0);
 }
 
 Test(interleavings, before_the_first_step_never_start_a_task_that_was_told_to_end)
 {
-	static const enum event orders[6][3] = { { COMPLETE, CANCEL, CLOSE },
-		{ COMPLETE, CLOSE, CANCEL }, { CANCEL, COMPLETE, CLOSE },
-		{ CANCEL, CLOSE, COMPLETE }, { CLOSE, COMPLETE, CANCEL },
-		{ CLOSE, CANCEL, COMPLETE } };
+	static const enum event orders[6][3] = { { COMPLETE, CANCEL, DETACH },
+		{ COMPLETE, DETACH, CANCEL }, { CANCEL, COMPLETE, DETACH },
+		{ CANCEL, DETACH, COMPLETE }, { DETACH, COMPLETE, CANCEL },
+		{ DETACH, CANCEL, COMPLETE } };
 
 	leaks_begin();
 	clock_start();

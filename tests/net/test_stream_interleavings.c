@@ -1,0 +1,493 @@
+/*
+ * Every order of what can happen to one operation, by tests/support/interleave.h:
+ * reading, writing, connecting, accepting, with the close of what they wait in.
+ *
+ * The connections are pairs of unix sockets, which stand in for TCP at the one
+ * place where libuv connects: what one side does, the other side's poll says at
+ * once, without a network in between. A connect that is to wait is given a socket
+ * into which nothing goes until the peer reads. Accepting is real TCP.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cede/stream.h>
+#include <cede/tcp.h>
+
+#include "tests/support/interleave.h"
+#include "tests/support/peer.h"
+
+/* ---- the connection ---- */
+
+static struct {
+	int substitute; /* for the socket that is connected next; -1: none */
+	int answers;    /* the connect succeeds at once */
+	int peer, ours; /* ours: the stream's is a second descriptor of it */
+	int client;     /* of an accept */
+	int is_closed;
+	cede_stream_t *stream;
+} net = { .substitute = -1, .peer = -1, .ours = -1 };
+
+int
+connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	int substitute = net.substitute;
+
+	if (substitute < 0)
+		return (int)syscall(SYS_connect, fd, address.__sockaddr__, length);
+	net.substitute = -1;
+	if (dup2(substitute, fd) < 0)
+		return -1;
+	if (net.answers)
+		return 0;
+	errno = EINPROGRESS;
+	return -1;
+}
+
+/* One pair for all cases: `ours` keeps it open when the stream is closed. */
+static void
+pair_create(void)
+{
+	int fds[2], size = 4096;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	net.ours = fds[0];
+	net.peer = fds[1];
+}
+
+TestSuite(stream_interleavings, .timeout = 120, .init = pair_create);
+
+static void
+pair_open(void)
+{
+	net.substitute = net.ours;
+	net.is_closed = 0;
+	net.answers = 1;
+	net.stream = NULL;
+}
+
+/* Until nothing goes in any more. */
+static void
+pair_fill(void)
+{
+	static const char bytes[1024];
+
+	while (send(net.ours, bytes, sizeof bytes, MSG_NOSIGNAL) > 0)
+		;
+	cr_assert_eq(errno, EAGAIN);
+}
+
+/* The peer reads all there is. How much. */
+static size_t
+pair_drain(void)
+{
+	char bytes[4096];
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = recv(net.peer, bytes, sizeof bytes, 0)) > 0)
+		size += (size_t)n;
+	return size;
+}
+
+/* Neither we have closed it nor the detach. */
+static int
+is_open(void)
+{
+	return !net.is_closed && run.loop && !cede__list_is_empty(&run.loop->resources);
+}
+
+/* In the task: the stream, as any connect makes it. */
+static void
+stream_open(void)
+{
+	cr_assert_eq(cede_tcp_connect("127.0.0.1:1", &net.stream), 0);
+}
+
+static void
+stream_close(void)
+{
+	if (is_open())
+		cede_close(net.stream);
+	net.is_closed = 1;
+}
+
+static void
+stream_abort(void)
+{
+	if (is_open())
+		cede_abort(net.stream);
+	net.is_closed = 1;
+}
+
+/* ---- reading ---- */
+
+static char buffer[16];
+static const void *lent;
+static cede_read_t reading;
+
+static int
+read_call(void)
+{
+	return (int)cede_read(net.stream, buffer, sizeof buffer);
+}
+
+static void
+read_start(void)
+{
+	cr_assert_eq(cede_read_start(net.stream, buffer, sizeof buffer, &reading), 0);
+}
+
+static cede_future_t *
+read_future(void)
+{
+	return &reading.future;
+}
+
+static void
+read_complete(void)
+{
+	cr_assert_eq(send(net.peer, "hello", 5, MSG_NOSIGNAL), 5);
+}
+
+/* What the read did not take is still there. */
+static void
+read_after(int first)
+{
+	if (first == 5)
+		cr_assert_arr_eq(buffer, "hello", 5);
+	memset(buffer, 0, sizeof buffer);
+}
+
+static void
+read_tear_down(int first)
+{
+	char rest[16];
+	const ssize_t n = recv(net.ours, rest, sizeof rest, 0);
+
+	if (first == 5)
+		cr_assert(n < 0 && errno == EAGAIN);
+	else
+		cr_assert_eq(n, 5, "what was not read is lost");
+}
+
+static const struct operation a_read = {
+	.set_up = pair_open,
+	.prepare = stream_open,
+	.call = read_call,
+	.start = read_start,
+	.future = read_future,
+	.complete = read_complete,
+	.close = stream_close,
+	.after = read_after,
+	.tear_down = read_tear_down,
+	.on_complete = 5,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE,
+};
+
+INTERLEAVE(stream_interleavings, a_read)
+
+static const struct operation a_read_aborted = {
+	.set_up = pair_open,
+	.prepare = stream_open,
+	.call = read_call,
+	.start = read_start,
+	.future = read_future,
+	.complete = read_complete,
+	.close = stream_abort,
+	.after = read_after,
+	.tear_down = read_tear_down,
+	.on_complete = 5,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE | IS_UNCUT,
+};
+
+INTERLEAVE(stream_interleavings, a_read_aborted)
+
+/* ---- reading into a buffer that is lent ---- */
+
+static int
+lend_call(void)
+{
+	return (int)cede_read_lend(net.stream, &lent);
+}
+
+static void
+lend_start(void)
+{
+	cr_assert_eq(cede_read_lend_start(net.stream, &reading), 0);
+}
+
+static void
+lend_after(int first)
+{
+	if (first != 5 || net.is_closed)
+		return;
+	cr_assert_arr_eq(run.shape == SELECTED ? reading.future.value : lent, "hello", 5);
+	cede_read_return(net.stream);
+}
+
+/* Closed behind the read, the bytes are gone with the buffer. */
+static void
+lend_tear_down(int first)
+{
+	char rest[16];
+	const ssize_t n = recv(net.ours, rest, sizeof rest, 0);
+
+	if (first == 5)
+		cr_assert(n < 0 && errno == EAGAIN);
+	else
+		cr_assert(n == 5 || (n < 0 && errno == EAGAIN && first == CEDE_ECANCELED));
+}
+
+static const struct operation a_lent_read = {
+	.set_up = pair_open,
+	.prepare = stream_open,
+	.call = lend_call,
+	.start = lend_start,
+	.future = read_future,
+	.complete = read_complete,
+	.close = stream_close,
+	.after = lend_after,
+	.tear_down = lend_tear_down,
+	.on_complete = 5,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE | CLOSE_VOIDS,
+};
+
+INTERLEAVE(stream_interleavings, a_lent_read)
+
+/* ---- writing: one byte, which does not go in ---- */
+
+static cede_write_t writing;
+static size_t drained;
+
+static void
+write_prepare(void)
+{
+	stream_open();
+	pair_fill();
+	drained = 0;
+}
+
+static int
+write_call(void)
+{
+	const ssize_t n = cede_write(net.stream, "x", 1);
+
+	return n == 1 ? 0 : (int)n;
+}
+
+static void
+write_start(void)
+{
+	cr_assert_eq(cede_write_start(net.stream, "x", 1, &writing), 0);
+}
+
+static cede_future_t *
+write_future(void)
+{
+	return &writing.future;
+}
+
+static void
+write_complete(void)
+{
+	drained = pair_drain();
+}
+
+/* The byte has come if and only if the write has succeeded. */
+static void
+write_tear_down(int first)
+{
+	cr_assert_gt(drained, 0);
+	cr_assert_eq(pair_drain(), (size_t)(first == 0));
+}
+
+static const struct operation a_write = {
+	.set_up = pair_open,
+	.prepare = write_prepare,
+	.call = write_call,
+	.start = write_start,
+	.future = write_future,
+	.complete = write_complete,
+	.close = stream_close,
+	.tear_down = write_tear_down,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE,
+};
+
+INTERLEAVE(stream_interleavings, a_write)
+
+static const struct operation a_write_aborted = {
+	.set_up = pair_open,
+	.prepare = write_prepare,
+	.call = write_call,
+	.start = write_start,
+	.future = write_future,
+	.complete = write_complete,
+	.close = stream_abort,
+	.tear_down = write_tear_down,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE | IS_UNCUT,
+};
+
+INTERLEAVE(stream_interleavings, a_write_aborted)
+
+/* ---- connecting: there is no handle before it has succeeded ---- */
+
+static cede_connect_t connecting;
+
+static void
+connect_init(void)
+{
+	pair_open();
+	pair_fill();
+	net.answers = 0;
+	connecting.stream = NULL;
+}
+
+static int
+connect_call(void)
+{
+	return cede_tcp_connect("127.0.0.1:1", &net.stream);
+}
+
+static void
+connect_start(void)
+{
+	cr_assert_eq(cede_tcp_connect_start("127.0.0.1:1", &connecting), 0);
+}
+
+static cede_future_t *
+connect_future(void)
+{
+	return &connecting.future;
+}
+
+static void
+connect_complete(void)
+{
+	cr_assert_gt(pair_drain(), 0);
+}
+
+static void
+connect_after(int first)
+{
+	if (run.shape == SELECTED)
+		net.stream = connecting.stream;
+	cr_assert_eq(net.stream != NULL, first == 0);
+	cede_close(net.stream);
+}
+
+static void
+connect_tear_down(int first)
+{
+	cr_assert_eq(pair_drain(), 0);
+}
+
+static const struct operation a_connect = {
+	.set_up = connect_init,
+	.call = connect_call,
+	.start = connect_start,
+	.future = connect_future,
+	.complete = connect_complete,
+	.after = connect_after,
+	.tear_down = connect_tear_down,
+	.flags = IS_LATE,
+};
+
+INTERLEAVE(stream_interleavings, a_connect)
+
+/* ---- accepting ---- */
+
+static cede_listener_t *listener;
+static cede_accept_t accepting;
+static unsigned port;
+
+static void
+accept_init(void)
+{
+	net.client = -1;
+	net.stream = accepting.stream = NULL;
+	net.is_closed = 0;
+}
+
+static void
+accept_prepare(void)
+{
+	char address[56];
+
+	cr_assert_eq(cede_tcp_listen("127.0.0.1:0", NULL, &listener), 0);
+	cr_assert_eq(cede_listener_address(listener, address, sizeof address), 0);
+	port = peer_port(address);
+}
+
+static int
+accept_call(void)
+{
+	return cede_accept(listener, &net.stream);
+}
+
+static void
+accept_start(void)
+{
+	cr_assert_eq(cede_accept_start(listener, &accepting), 0);
+}
+
+static cede_future_t *
+accept_future(void)
+{
+	return &accepting.future;
+}
+
+static void
+accept_complete(void)
+{
+	if (!is_open())
+		return;
+	net.client = peer_connect(port);
+	wait_for_libuv();
+}
+
+static void
+accept_close(void)
+{
+	if (is_open())
+		cede_listener_close(listener);
+	net.is_closed = 1;
+}
+
+static void
+accept_after(int first)
+{
+	if (run.shape == SELECTED)
+		net.stream = accepting.stream;
+	cr_assert_eq(net.stream != NULL, first == 0);
+	cede_abort(net.stream);
+}
+
+static void
+accept_tear_down(int first)
+{
+	if (net.client >= 0)
+		peer_reset(net.client);
+}
+
+static const struct operation an_accept = {
+	.set_up = accept_init,
+	.prepare = accept_prepare,
+	.call = accept_call,
+	.start = accept_start,
+	.future = accept_future,
+	.complete = accept_complete,
+	.close = accept_close,
+	.after = accept_after,
+	.tear_down = accept_tear_down,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE,
+};
+
+INTERLEAVE(stream_interleavings, an_accept)
