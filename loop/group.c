@@ -15,6 +15,10 @@
  * its own, without a deadline, since every task of the group has been asked to
  * end and those that ignore it are ended by force.
  *
+ * A wait that is given up ends like that too. A failure is then heard over the
+ * close or the timeout of the owner, whichever came first: what the owner awaits
+ * next says the latter, while a failure is told once.
+ *
  * Invariants
  * - The region is open in the owner's list only; after a wait or a leave it is in none.
  * - A failed task that is kept holds its error until the group is left.
@@ -122,13 +126,17 @@ expire(cede_group_t *group, int code, const char *why)
 		cede__task_reconsider(group->owner);
 }
 
+/* The owner may not have heard yet that all have ended: then they ended in time, and that was all. */
 static void
 time_has_passed(struct cede__timer *timer)
 {
 	cede_scope_t *region = cede__container_of(timer, cede_scope_t, timer);
+	cede_group_t *group = cede__container_of(region, cede_group_t, region);
 
-	expire(cede__container_of(region, cede_group_t, region), CEDE_ETIMEDOUT,
-		"the time of its group has passed");
+	if (group->has_waiter && group->running == 0)
+		group->is_closing = 1;
+	else
+		expire(group, CEDE_ETIMEDOUT, "the time of its group has passed");
 }
 
 int
@@ -368,10 +376,10 @@ cede_group_wait(cede_group_t *group)
 	if (group->region.is_open)
 		cede__scope_take_out(&group->region); /* its timer goes on */
 	r = wait_until_empty(group);
-	if (r < 0) {
+	if (r < 0)
 		end_all(group);
+	if (r < 0 && (group->first_error == 0 || group->policy == CEDE_GROUP_KEEP_GOING))
 		return r;
-	}
 	cede__timer_stop(&group->region.timer);
 	return outcome(group);
 }
