@@ -15,6 +15,10 @@
  * its own, without a deadline, since every task of the group has been asked to
  * end and those that ignore it are ended by force.
  *
+ * A wait that is given up ends like that too. A failure is then heard over the
+ * close or the timeout of the owner, whichever came first: what the owner awaits
+ * next says the latter, while a failure is told once.
+ *
  * Invariants
  * - The region is open in the owner's list only; after a wait or a leave it is in none.
  * - A failed task that is kept holds its error until the group is left.
@@ -113,13 +117,17 @@ expire(cede_group_t *group, int code, const char *why)
 		cede__task_reconsider(group->owner);
 }
 
+/* The owner may not have heard yet that all have ended: then they ended in time, and that was all. */
 static void
 time_has_passed(struct cede__timer *timer)
 {
 	cede_scope_t *region = cede__container_of(timer, cede_scope_t, timer);
+	cede_group_t *group = cede__container_of(region, cede_group_t, region);
 
-	expire(cede__container_of(region, cede_group_t, region), CEDE_ETIMEDOUT,
-		"the time of its group has passed");
+	if (group->is_in_wait && group->running == 0)
+		group->is_closing = 1;
+	else
+		expire(group, CEDE_ETIMEDOUT, "the time of its group has passed");
 }
 
 int
@@ -151,23 +159,29 @@ cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms)
 
 /* ---- the end of a wait ---- */
 
-/* What has become of the group; whoever asks has been told of all errors. */
+/* What has become of the group. */
 static int
 outcome(const cede_group_t *group)
 {
-	for (cede_task_t *task = group->failed_first; task; task = task->next)
-		task->is_read = 1;
 	if (group->first_error == 0)
 		return group->region.has_expired ? group->region.code : 0;
 	return group->first_error;
 }
 
-/* The same for the running task, with what is behind it. */
+static void
+note_read(const cede_group_t *group)
+{
+	for (cede_task_t *task = group->failed_first; task; task = task->next)
+		task->is_read = 1;
+}
+
+/* The running task is told, of what is behind it too. */
 static int
 tell_outcome(const cede_group_t *group)
 {
 	const cede_task_t *failed = group->failed_first;
 
+	note_read(group);
 	if (failed && failed->error && cede_task_current())
 		cede__error_give(cede_error_ref(failed->error));
 	return outcome(group);
@@ -182,7 +196,10 @@ end_wait_if_empty(cede_group_t *group)
 		return;
 	group->waiter = NULL;
 	op->group = NULL;
-	cede__timer_stop(&group->region.timer);
+	if (!group->is_in_wait) { /* an operation of the user's: that is all there is to it */
+		cede__timer_stop(&group->region.timer);
+		note_read(group);
+	}
 	cede_future_resolve(&op->future, outcome(group), NULL);
 }
 
@@ -356,16 +373,19 @@ begin_wait(cede_group_t *group, cede_group_wait_t *op)
 CEDE_SUSPENDS static int
 wait_until_empty(cede_group_t *group)
 {
-	while (group->running > 0) {
-		cede_group_wait_t op;
-		int r;
+	int r = 0;
 
+	while (group->running > 0 && r == 0) {
+		cede_group_wait_t op;
+
+		group->is_in_wait = 1;
 		begin_wait(group, &op);
 		r = cede_await(&op.future);
-		if (op.group)
-			return r; /* given up */
+		group->is_in_wait = 0;
+		if (!op.group)
+			r = 0; /* not given up: none was left */
 	}
-	return 0;
+	return r;
 }
 
 /* Ends what still runs. Nothing of the group is in the owner's hands after it but the errors. */
@@ -432,10 +452,10 @@ cede_group_wait(cede_group_t *group)
 	if (r < 0)
 		return r;
 	r = wait_until_empty(group);
-	if (r < 0) {
+	if (r < 0)
 		end_all(group);
+	if (r < 0 && (group->first_error == 0 || group->policy == CEDE_GROUP_KEEP_GOING))
 		return r;
-	}
 	close_region(group);
 	return tell_outcome(group);
 }

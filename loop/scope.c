@@ -12,12 +12,18 @@
 #include "loop/task_int.h"
 
 static void
+mark_expired(cede_scope_t *scope)
+{
+	scope->has_expired = 1;
+	scope->code = CEDE_ETIMEDOUT;
+}
+
+static void
 expire(struct cede__timer *timer)
 {
 	cede_scope_t *scope = cede__container_of(timer, cede_scope_t, timer);
 
-	scope->has_expired = 1;
-	scope->code = CEDE_ETIMEDOUT;
+	mark_expired(scope);
 	cede__task_reconsider(scope->task);
 }
 
@@ -31,6 +37,15 @@ cede__scope_open(cede_scope_t *scope, cede_task_t *task)
 	cede__task_reconsider(task);
 }
 
+/* What is entered twice would be around itself. Its memory may hold anything before. */
+static void
+check_not_open(const cede_scope_t *scope, const cede_task_t *task)
+{
+	for (const cede_scope_t *s = task->scope; s; s = s->outer)
+		cede__check(s != scope, "a scope of task '%s' was entered twice",
+			cede_task_name(task));
+}
+
 static int
 enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 {
@@ -39,10 +54,10 @@ enter(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 
 	if (!task)
 		return CEDE_ENOTASK;
+	check_not_open(scope, task);
 	*scope = (cede_scope_t){ .is_shield = is_shield, .timer = { .fire = expire } };
 	if (timeout_ms == 0) {
-		scope->has_expired = 1;
-		scope->code = CEDE_ETIMEDOUT;
+		mark_expired(scope);
 	} else {
 		cede__loop_update_time(task->loop);
 		r = cede__timer_start(task->loop, &scope->timer, timeout_ms);
@@ -102,8 +117,14 @@ cede__scope_take_out(cede_scope_t *scope)
 int
 cede_scope_leave(cede_scope_t *scope)
 {
-	cede__check(scope->is_open && is_innermost(scope), "scopes of task '%s' left out of order",
-		scope->task ? cede_task_name(scope->task) : "?");
+	const cede_task_t *task = cede_task_current();
+
+	cede__check(scope->is_open, "a scope was left that is not open");
+	cede__check(scope->task == task, "a scope of task '%s' was left by %s%s%s",
+		cede_task_name(scope->task), task ? "'" : "nobody's task",
+		task ? cede_task_name(task) : "", task ? "'" : "");
+	cede__check(is_innermost(scope), "scopes of task '%s' left out of order",
+		cede_task_name(task));
 	cede__timer_stop(&scope->timer);
 	cede__scope_take_out(scope);
 	return scope->has_expired;
@@ -117,6 +138,10 @@ cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms)
 	if (scope->has_expired)
 		return CEDE_EALREADY;
 	cede__timer_stop(&scope->timer);
+	if (timeout_ms == 0) {
+		expire(&scope->timer);
+		return 0;
+	}
 	cede__loop_update_time(scope->task->loop);
 	return cede__timer_start(scope->task->loop, &scope->timer, timeout_ms);
 }

@@ -47,6 +47,7 @@ typedef struct cede_group {
 	cede_scope_t
 		region; /* open in the owner while tasks may run and it does not wait for them */
 	struct cede_group_wait_op *waiter; /* resolved when the last task has ended */
+	int is_in_wait;                    /* the owner is in a call that waits, or wakes from it */
 } cede_group_t;
 
 /** A wait for a group that was started. On the caller's stack. */
@@ -100,7 +101,10 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
  *
  * @return 0, or the first error, with what is behind it in cede_error();
  *   CEDE_ETIMEDOUT: its time passed before all had ended; CEDE_EXIT,
- *   CEDE_ETIMEDOUT: about the caller; the tasks were cancelled and have ended;
+ *   CEDE_ETIMEDOUT, CEDE_ECANCELED: about the caller, and an outer group's
+ *   failure; the tasks were cancelled and have ended without an error. With one,
+ *   that is returned, and the next await says the other; not where the policy is
+ *   CEDE_GROUP_KEEP_GOING: then an error concerns nobody else;
  *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);

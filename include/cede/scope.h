@@ -19,7 +19,13 @@
 
 CEDE__BEGIN
 
-/** A scope. In the caller's memory, in a block of a task. */
+/**
+ * A scope. In the caller's memory, in a block of a task, which leaves it before it
+ * ends. It may be entered again when it was left. A scope that is entered while it
+ * is open, left twice, left by another task or before one inside it, and a task
+ * that ends in one, abort with a sentence: awaits would be bounded by memory that
+ * is gone.
+ */
 typedef struct cede_scope {
 	/* read-only */
 	int has_expired; /**< its time has passed while it was open */
@@ -48,10 +54,15 @@ CEDE_API int cede_scope_enter(cede_scope_t *scope, uint64_t timeout_ms);
  */
 CEDE_API int cede_shield_enter(cede_scope_t *scope, uint64_t timeout_ms);
 
-/** Closes the innermost scope of the running task; must be that one. Returns has_expired. */
+/** Closes the innermost scope of the running task; must be that one. Never suspends. Returns has_expired. */
 CEDE_API int cede_scope_leave(cede_scope_t *scope);
 
-/** Moves the deadline of an open scope to @timeout_ms from now; no use when it has expired. */
+/**
+ * Moves the deadline of an open scope, also of another task's. It needs no memory.
+ *
+ * @param timeout_ms  from now; 0: it has expired
+ * @return 0; CEDE_EALREADY: it had expired; CEDE_EINVAL: it is not open
+ */
 CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
 
 /* The block runs once; its variable leaves the scope, however the block is left. */

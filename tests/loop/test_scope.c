@@ -178,7 +178,7 @@ TASK_TEST(scope, may_be_rescheduled_while_it_is_open)
 	return 0;
 }
 
-TASK_TEST(scope, rescheduled_to_the_past_expires_in_the_next_turn)
+TASK_TEST(scope, rescheduled_to_no_time_ends_its_awaits)
 {
 	const int64_t before = clock_ms();
 	cede_scope_t scope;

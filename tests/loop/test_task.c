@@ -285,7 +285,7 @@ record_run(void *arg)
 	return 0;
 }
 
-/* T18: there are no eager tasks; a spawn never runs the body. */
+/* T18: the default; eager ones are in test_eager.c. */
 TASK_TEST(task, first_runs_when_its_parent_suspends)
 {
 	CEDE_GROUP(group);

@@ -98,7 +98,7 @@ TASK_TEST(task_cancel, of_a_body_that_runs_leaves_its_argument_to_it)
 	return 0;
 }
 
-/* T2; there is no message that travels with a cancel. */
+/* T2; its reason is in test_task_fate.c. */
 TASK_TEST(task_cancel, while_it_waits_raises_exit_there_and_ends_it_as_cancelled)
 {
 	CEDE_GROUP(group);
