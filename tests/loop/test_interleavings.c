@@ -150,10 +150,10 @@ other_complete(void)
 }
 
 static void
-both_tear_down(int first)
+both_after(int first)
 {
-	cr_assert_eq(future.is_done, 1);
-	cr_assert_eq(other.is_done, 1);
+	cr_assert_eq(future.is_done, 1, "the first is left behind");
+	cr_assert_eq(other.is_done, 1, "the second is left behind");
 	if (first == 0)
 		cr_assert(future.result == 7 && other.result == 8);
 }
@@ -162,7 +162,7 @@ static const struct operation both_of_two = { .set_up = future_init,
 	.call = both_call,
 	.complete = future_complete,
 	.close = other_complete,
-	.tear_down = both_tear_down,
+	.after = both_after,
 	.flags = NEEDS_BOTH | IS_CALLED_ONLY };
 
 INTERLEAVE(interleavings, both_of_two)

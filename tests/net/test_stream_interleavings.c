@@ -379,6 +379,7 @@ connect_after(int first)
 	if (run.shape == SELECTED)
 		net.stream = connecting.stream;
 	cr_assert_eq(net.stream != NULL, first == 0);
+	cr_assert_eq(cede__list_is_empty(&run.loop->resources), first != 0, "a stream is left");
 	cede_close(net.stream);
 }
 

@@ -11,7 +11,7 @@
  * turn; with a cleanup in the scope, or behind it, in a shield. What has no handle
  * and needs no libuv all of that with all of that and all cuts; the others, which
  * are six times as many or cost as much more, uncut and wholly cut, and with half of
- * the cleanups: has_variant(), cuts_step().
+ * the cleanups: has_variant(), is_full().
  *
  * What must come out is said by the model: interleave_model.h.
  */
@@ -53,6 +53,7 @@ enum shape {
 enum actor_kind {
 	BY_THE_HOST,
 	BY_A_TASK,
+	BY_BOTH, /* the host completes, a task closes: with both under way at once */
 	ACTOR_KINDS,
 };
 
@@ -243,7 +244,7 @@ is_completed_by_task(void)
 static int
 is_closed_by_task(void)
 {
-	return run.by == BY_A_TASK && run.op->close;
+	return run.by != BY_THE_HOST && run.op->close;
 }
 
 /* ---- the events ---- */
@@ -466,20 +467,17 @@ close_host(void)
 
 static unsigned n_cases;
 
-/* How many ways of cutting it is from one that is run to the next. */
-static unsigned
-cuts_step(const struct operation *op, unsigned n_cuts, const int variant[4])
+/* Is it run with all cuts? */
+static int
+is_full(const struct operation *op, const int variant[4])
 {
 	const int is_plain = variant[0] == CALLED && variant[3] == NO_CLEANUP;
-	int is_full = 1;
 
 	if (op->flags & IS_UNCUT)
-		is_full = 0;
-	else if (op->close)
-		is_full = is_plain && variant[1] == BY_THE_HOST && variant[2] == BETWEEN_TURNS;
-	else if (op->flags & IS_LATE)
-		is_full = is_plain;
-	return is_full ? 1 : n_cuts - 1;
+		return 0;
+	if (op->close)
+		return is_plain && variant[1] == BY_THE_HOST && variant[2] == BETWEEN_TURNS;
+	return is_plain || !(op->flags & IS_LATE);
 }
 
 static int
@@ -489,31 +487,52 @@ has_variant(const struct operation *op, const int variant[4])
 		return 0;
 	if (variant[2] == BEFORE_POLL && !(op->flags & IS_LATE))
 		return 0;
+	if (variant[1] == BY_BOTH && (!op->close || op->flags & COMPLETED_BY_TASK))
+		return 0;
 	if (!op->close && !(op->flags & IS_LATE))
 		return 1;
 	return variant[0] == CALLED && !(op->flags & IS_CALLED_ONLY)
 		? variant[3] == NO_CLEANUP
-		: variant[3] != CLEANUP_IN_THE_SCOPE - variant[1];
+		: variant[3] != CLEANUP_IN_THE_SCOPE - (variant[1] == BY_A_TASK);
 }
 
+static void
+run_cuts(const struct operation *op, const enum event *order, int n, const int variant[4],
+	unsigned cuts)
+{
+	memset(&run, 0, sizeof run);
+	memcpy(run.order, order, (size_t)n * sizeof *order);
+	run.op = op;
+	run.n_events = n;
+	run.cuts = cuts;
+	run.shape = (enum shape)variant[0];
+	run.by = (enum actor_kind)variant[1];
+	run.place = (enum place)variant[2];
+	run.cleanup = (enum cleanup)variant[3];
+	run_case();
+	n_cases++;
+}
+
+/*
+ * All cuts; or none and all. A detach is never before a poll, so what is in one turn
+ * with it is not either: there it is cut off instead.
+ */
 static void
 run_order(const struct operation *op, const enum event *order, int n, const int variant[4])
 {
 	const unsigned n_cuts = 1U << (n - 1);
+	unsigned detach = 0;
 
-	for (unsigned cuts = 0; cuts < n_cuts; cuts += cuts_step(op, n_cuts, variant)) {
-		memset(&run, 0, sizeof run);
-		memcpy(run.order, order, (size_t)n * sizeof *order);
-		run.op = op;
-		run.n_events = n;
-		run.cuts = cuts;
-		run.shape = (enum shape)variant[0];
-		run.by = (enum actor_kind)variant[1];
-		run.place = (enum place)variant[2];
-		run.cleanup = (enum cleanup)variant[3];
-		run_case();
-		n_cases++;
+	if (is_full(op, variant)) {
+		for (unsigned cuts = 0; cuts < n_cuts; cuts++)
+			run_cuts(op, order, n, variant, cuts);
+		return;
 	}
+	while (order[detach] != DETACH)
+		detach++;
+	run_cuts(op, order, n, variant,
+		variant[2] == BEFORE_POLL ? (3U << detach >> 1) & (n_cuts - 1) : 0);
+	run_cuts(op, order, n, variant, n_cuts - 1);
 }
 
 static void
@@ -546,7 +565,7 @@ run_variant(const struct operation *op, const int variant[4])
 	open_host();
 	permute(op, order, 0, n, variant);
 	close_host();
-	cr_assert_eq(n_cases - before, orders * (cuts_step(op, n_cuts, variant) == 1 ? n_cuts : 2));
+	cr_assert_eq(n_cases - before, orders * (is_full(op, variant) ? n_cuts : 2));
 	cr_assert_eq(leaks_count_fds(), leaks_fds);
 }
 

@@ -15,17 +15,18 @@
  * operation is told of after the turn of the queue (by libuv, in its poll), it
  * completes there, and a close comes before it. The codes:
  *
- * | operation                     | completed          | its handle closed        |
- * |-------------------------------+--------------------+--------------------------|
- * | channel receive               | 0, the value       | CEDE_EOF                 |
- * | channel send                  | 0                  | CEDE_EPIPE               |
- * | broadcast receive             | 0, values missed   | CEDE_EOF, unsubscribed too |
- * | broadcast send                | subscribers        | CEDE_EPIPE               |
- * | barrier wait                  | index              | CEDE_EBROKEN             |
- * | read, write, accept           | bytes, bytes, 0    | CEDE_ECANCELED           |
- * | lent read                     | bytes              | CEDE_ECANCELED, also when it was closed |
- * |                               |                    | behind the read and before the turn: the |
- * |                               |                    | buffer is gone           |
+ * | operation         | completed            | its handle closed                 |
+ * |-------------------+----------------------+-----------------------------------|
+ * | channel receive   | 0 and the value      | CEDE_EOF                          |
+ * | channel send      | 0                    | CEDE_EPIPE                        |
+ * | broadcast receive | values missed        | CEDE_EOF, unsubscribed as well    |
+ * | broadcast send    | subscribers          | CEDE_EPIPE                        |
+ * | barrier wait      | index                | CEDE_EBROKEN, aborted or reset    |
+ * | read, write       | bytes                | CEDE_ECANCELED, aborted as well   |
+ * | accept            | 0 and the stream     | CEDE_ECANCELED                    |
+ * | lent read         | bytes                | CEDE_ECANCELED, also when closed  |
+ * |                   |                      | between its completion and its    |
+ * |                   |                      | turn: the buffer is gone          |
  *
  * Two kinds wait although they were given up, for the memory that a thread uses,
  * cede_work() and cede_uv_await(): the await returns when that is done, with the
