@@ -2,7 +2,7 @@
  * All timers of a loop, behind one uv_timer_t.
  *
  * An array heap of four children: an entry holds its key beside the pointer, so
- * a sift compares within one cache line a level and never looks into a timer.
+ * a sift compares within 64 bytes a level and never looks into a timer.
  * The key is the due time with a running number below it: timers due in the
  * same millisecond fire in the order they were started.
  *
