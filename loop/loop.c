@@ -207,6 +207,7 @@ cede_detach(cede_loop_t *loop)
 	cede__buffers_deinit(&loop->buffers);
 	cede__uv_blocks_deinit(loop);
 	cede__works_deinit(&loop->works);
+	cede__file_blocks_deinit(&loop->files);
 	cede_remote_unref(loop->remote);
 	cede__free(loop);
 	return 0;

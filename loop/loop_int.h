@@ -27,6 +27,7 @@
 #include "coro/check.h"
 #include "coro/list.h"
 #include "loop/buffers.h"
+#include "loop/file_blocks.h"
 #include "loop/timers.h"
 #include "loop/work.h"
 
@@ -54,6 +55,7 @@ struct cede_loop {
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;
+	struct cede__file_blocks files;
 	struct cede__uv_block *free_blocks; /* uv_adapters.c */
 	unsigned free_block_count;
 	unsigned worker_index, worker_count; /* 0 and 0: it is no worker's */

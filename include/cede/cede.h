@@ -8,6 +8,7 @@
 #include <cede/channel.h>
 #include <cede/coro.h>
 #include <cede/error.h>
+#include <cede/file.h>
 #include <cede/future.h>
 #include <cede/gen.h>
 #include <cede/group.h>
