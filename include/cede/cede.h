@@ -17,6 +17,7 @@
 #include <cede/profile.h>
 #include <cede/remote.h>
 #include <cede/scope.h>
+#include <cede/sendfile.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
 #include <cede/sync.h>

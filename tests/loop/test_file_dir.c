@@ -108,9 +108,10 @@ make_many(void)
 {
 	char name[16];
 
-	for (int i = 0; i < MANY; i++) {
+	file_put("0", "");
+	for (int i = 1; i < MANY; i++) { /* names cost less than files */
 		snprintf(name, sizeof name, "%d", i);
-		close(open(name, O_CREAT | O_WRONLY, 0600));
+		cr_assert_eq(link("0", name), 0);
 	}
 }
 
