@@ -206,17 +206,27 @@ TASK_TEST(file_path, copy_takes_content_and_permissions)
 	return 0;
 }
 
-/* A path is copied, or used before the call returns. */
+/* A path is copied: no thread is free to look at it before it changes. */
 TASK_TEST(file_path, the_callers_path_is_not_used_afterwards)
 {
 	char from[8] = "a", to[8] = "b";
-	cede_file_op_t op;
+	cede_file_op_t held[POOL], op;
+	cede_file_t *f;
 
 	file_put("a", "x");
+	f = file_open("a", O_RDONLY);
+	disk_hold();
+	for (int i = 0; i < POOL; i++)
+		cr_assert_eq(cede_file_sync_start(f, &held[i]), 0);
+	disk_await(POOL);
 	cr_assert_eq(cede_path_rename_start(from, to, &op), 0);
 	memset(from, 'z', sizeof from);
 	memset(to, 'z', sizeof to);
+	disk_pass(POOL);
 	cr_assert_eq(cede_await(&op.future), 0);
+	for (int i = 0; i < POOL; i++)
+		cr_assert_eq(cede_await(&held[i].future), 0);
 	cr_assert(file_has("b", "x"));
+	cr_assert_eq(cede_file_close(f), 0);
 	return 0;
 }

@@ -448,6 +448,97 @@ PAIR_TEST(sendfile, cancelled_before_it_began_sends_nothing_and_leaves_the_strea
 	cr_assert_eq(cede_file_close(x.file), 0);
 }
 
+/*
+ * Part of it has gone, and the next part waits for a thread: the sender is made to wait for
+ * room, no thread is left, and the peer makes room.
+ */
+static void
+stop_half_way(struct sender *x, cede_work_t held[4], int peer)
+{
+	static char buffer[1 << 20];
+
+	wait_until_full(x);
+	hold_the_pool(held);
+	while (x->stream->writer) {
+		(void)!recv(peer, buffer, sizeof buffer, MSG_DONTWAIT);
+		cr_assert_eq(cede_sleep(0), 0);
+	}
+	let_others_run();
+	cr_assert_not(x->has_ended);
+}
+
+PAIR_TEST(sendfile, cancelled_while_the_next_part_waits_for_a_thread_breaks_the_stream)
+{
+	struct sender x = { .stream = p->stream, .file = pattern_file(MUCH), .size = MUCH };
+	cede_work_t held[4];
+	cede_task_t *task;
+
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn_with(&g, send_once, &x, NULL, &task), 0);
+	stop_half_way(&x, held, p->peer);
+	cede_task_cancel(task);
+	cr_assert_eq(cede_join(task, NULL), CEDE_ECANCELED);
+	cede_task_unref(task);
+	cr_assert_eq(x.result, CEDE_EXIT);
+	cr_assert_gt(x.sent, 0);
+	cr_assert_lt(x.sent, (int64_t)MUCH);
+	cr_assert_eq(cede_write(p->stream, "x", 1), CEDE_EPIPE);
+	let_the_pool_go(held);
+	cr_assert_eq(peer_receive_end(p->peer, NULL), CEDE_ECONNRESET);
+	cr_assert_eq(cede_file_close(x.file), 0);
+}
+
+PAIR_TEST(sendfile, a_close_while_the_next_part_waits_for_a_thread_resets_the_connection)
+{
+	struct sender x = { .stream = p->stream, .file = pattern_file(MUCH), .size = MUCH };
+	cede_work_t held[4];
+
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn(&g, send_once, &x), 0);
+	stop_half_way(&x, held, p->peer);
+	cede_close(p->stream);
+	p->stream = NULL;
+	let_the_pool_go(held);
+	cr_assert_eq(cede_group_wait(&g), 0);
+	cr_assert_eq(x.result, CEDE_ECANCELED);
+	cr_assert_eq(peer_receive_end(p->peer, NULL), CEDE_ECONNRESET);
+	cr_assert_eq(cede_file_close(x.file), 0);
+}
+
+/* The piece is read when there is no stream any more that it could be written to. */
+PAIR_TEST(sendfile, a_close_while_a_piece_is_read_ends_it)
+{
+	struct sender x = { .stream = p->stream, .file = pattern_file(1000), .size = 1000 };
+	struct rlimit limit, none;
+	cede_work_t held[4];
+
+	CEDE_GROUP(g);
+	hold_the_pool(held);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = limit.rlim_max };
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert_eq(cede_spawn(&g, send_once, &x), 0);
+	let_others_run();
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cede_close(p->stream);
+	p->stream = NULL;
+	let_the_pool_go(held);
+	cr_assert_eq(cede_group_wait(&g), 0);
+	cr_assert_eq(x.result, CEDE_ECANCELED);
+	cr_assert_eq(x.sent, 0);
+	cr_assert_eq(cede_file_close(x.file), 0);
+}
+
+PAIR_TEST(sendfile, bytes_that_are_sent_count_as_activity)
+{
+	cede_file_t *f = pattern_file(1000);
+
+	p->stream->active_ms = 0;
+	cr_assert_eq(cede_sendfile(p->stream, f, 0, 1000, NULL), 0);
+	cr_assert_gt(p->stream->active_ms, 0);
+	cr_assert_eq(cede_file_close(f), 0);
+}
+
 static int
 send_while_closing(void *arg)
 {
