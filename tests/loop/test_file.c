@@ -574,6 +574,24 @@ TASK_TEST(file, is_copied_where_the_system_does_not_copy)
 	return 0;
 }
 
+/* By way of memory, into a file that may not grow beyond a size. */
+TASK_TEST(file, a_copy_that_stops_half_way_says_how_far_it_got)
+{
+	const struct rlimit limit = { .rlim_cur = MIB + MIB / 2 + 7, .rlim_max = RLIM_INFINITY };
+	cede_file_t *from = file_open("a", O_RDWR | O_CREAT);
+	cede_file_t *to = file_open("b", O_WRONLY | O_CREAT | O_APPEND);
+	int64_t copied = 0;
+
+	fill(from, 2 * MIB);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_assert_eq(cede_file_copy(to, from, 0, CEDE_FILE_ALL, &copied), CEDE_EFBIG);
+	cr_assert_eq(copied, MIB + MIB / 2 + 7);
+	cr_assert_eq(cede_file_close(from), 0);
+	cr_assert_eq(cede_file_close(to), 0);
+	return 0;
+}
+
 /* ---- whole files ---- */
 
 TASK_TEST(file, is_read_whole_up_to_a_limit)

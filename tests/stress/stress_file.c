@@ -150,5 +150,6 @@ main(void)
 		unlink(path);
 	check(chdir("/") == 0 && rmdir(directory) == 0, "something is left");
 	check(fd == dup(0), "a descriptor is left");
+	close(fd);
 	return 0;
 }
