@@ -166,7 +166,6 @@ returned(uv_work_t *req, int status)
 
 	cede__assert(!op || status == 0);
 	cede__loop_enter(loop);
-	cede__loop_closed(loop);
 	pass_on(loop, slot);
 	if (op) {
 		op->slot = NULL;
@@ -178,6 +177,7 @@ returned(uv_work_t *req, int status)
 		op->returned(op, result);
 	else if (op)
 		cede_future_resolve(&op->future, result, NULL);
+	cede__loop_closed(loop); /* not before: what was told may have handed over the next */
 	cede__loop_leave(loop);
 }
 

@@ -116,10 +116,13 @@ send_directly(struct sending *x)
 	return r < 0 ? (int)r : 0;
 }
 
+/* -1: through memory, then. A descriptor that blocks would hold the thread until the peer reads. */
 static int
 duplicate(const cede_stream_t *s)
 {
-	return s->fd < 0 ? -1 : fcntl(s->fd, F_DUPFD_CLOEXEC, 0); /* -1: through memory, then */
+	const int flags = s->fd < 0 ? 0 : fcntl(s->fd, F_GETFL);
+
+	return flags > 0 && (flags & O_NONBLOCK) ? fcntl(s->fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 #else
