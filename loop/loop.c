@@ -199,6 +199,7 @@ last_handle_closed(uv_handle_t *handle)
 	cede__buffers_deinit(&loop->buffers);
 	cede__uv_blocks_deinit(loop);
 	cede__works_deinit(&loop->works);
+	cede__file_blocks_deinit(&loop->files);
 	cede__tasks_deinit(loop);
 	cede_remote_unref(loop->remote);
 	if (loop->testing)

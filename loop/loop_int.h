@@ -29,6 +29,7 @@
 #include "coro/check.h"
 #include "coro/list.h"
 #include "loop/buffers.h"
+#include "loop/file_blocks.h"
 #include "loop/timers.h"
 #include "loop/work.h"
 
@@ -62,6 +63,7 @@ struct cede_loop {
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;
+	struct cede__file_blocks files;
 	struct cede__uv_block *free_blocks; /* uv_adapters.c */
 	unsigned free_block_count;
 	cede_task_t *free_tasks; /* linked by cede_task::next_ready; task.c */

@@ -72,7 +72,7 @@ take_out(struct cede__works *works, cede_work_t *op)
 
 /* ---- slots ---- */
 
-/* NULL in *ret_slot: all are in use. */
+/* NULL in *ret_slot: all are in use, or there is no memory for one more; the next that is free will do. */
 static int
 take_slot(cede_loop_t *loop, struct cede__work_slot **ret_slot)
 {
@@ -83,12 +83,34 @@ take_slot(cede_loop_t *loop, struct cede__work_slot **ret_slot)
 		works->free = slot->next;
 	} else if (works->made < works->limit) {
 		slot = cede__alloc(sizeof *slot);
-		if (!slot)
+		if (slot)
+			works->made++;
+		else if (works->made == 0)
 			return CEDE_ENOMEM;
-		works->made++;
 	}
 	*ret_slot = slot;
 	return 0;
+}
+
+static void
+give_slot(struct cede__works *works, struct cede__work_slot *slot)
+{
+	slot->next = works->free;
+	works->free = slot;
+}
+
+int
+cede__work_reserve(cede_loop_t *loop)
+{
+	struct cede__work_slot *slot;
+	int r;
+
+	if (loop->works.made > 0)
+		return 0;
+	r = take_slot(loop, &slot);
+	if (r == 0)
+		give_slot(&loop->works, slot);
+	return r;
 }
 
 /* In a thread of the pool. */
@@ -129,8 +151,7 @@ pass_on(cede_loop_t *loop, struct cede__work_slot *slot)
 		take_out(&loop->works, next);
 		hand_over(loop, slot, next);
 	} else {
-		slot->next = loop->works.free;
-		loop->works.free = slot;
+		give_slot(&loop->works, slot);
 	}
 }
 
@@ -146,7 +167,6 @@ returned(uv_work_t *req, int status)
 
 	cede__assert(!op || status == 0);
 	cede__loop_enter(loop);
-	cede__loop_closed(loop);
 	loop->in_flight--;
 	pass_on(loop, slot);
 	if (op) {
@@ -155,8 +175,11 @@ returned(uv_work_t *req, int status)
 			arg_dtor = op->arg_dtor;
 	}
 	release(arg_dtor, arg);
-	if (op)
+	if (op && op->returned)
+		op->returned(op, result);
+	else if (op)
 		cede_future_resolve(&op->future, result, NULL);
+	cede__loop_closed(loop); /* not before: what was told may have handed over the next */
 	cede__loop_leave(loop);
 }
 
@@ -176,9 +199,9 @@ cede__works_deinit(struct cede__works *works)
 
 /* ---- starting and giving up ---- */
 
-/* Does the function never run? If it does, or has, the slot is still with libuv. */
-static int
-withdraw(cede_work_t *op)
+/* If it runs, or has, the slot is still with libuv. */
+int
+cede__work_withdraw(cede_work_t *op)
 {
 	if (!op->slot) {
 		take_out(&op->loop->works, op);
@@ -196,7 +219,7 @@ cancel(cede_future_t *future)
 {
 	cede_work_t *op = cede__container_of(future, cede_work_t, future);
 
-	if (withdraw(op)) {
+	if (cede__work_withdraw(op)) {
 		release(op->arg_dtor, op->arg);
 	} else {
 		op->slot->op = NULL;
@@ -212,24 +235,23 @@ cancel_unless_it_runs(cede_future_t *future)
 {
 	cede_work_t *op = cede__container_of(future, cede_work_t, future);
 
-	op->is_held = !withdraw(op);
+	op->is_held = !cede__work_withdraw(op);
+	if (op->is_held && op->stop)
+		op->stop(op->arg);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
-static int
-start(cede_loop_t *loop, cede_work_t *op, cede_future_cancel_fn *cancel_fn)
+int
+cede__work_submit(cede_loop_t *loop, cede_work_t *op)
 {
 	struct cede__work_slot *slot = NULL;
 	int r;
 
-	if (!op->fn)
-		return CEDE_EINVAL;
 	if (!loop->works.first) {
 		r = take_slot(loop, &slot);
 		if (r < 0)
 			return r;
 	}
-	cede_future_init(&op->future, cancel_fn);
 	op->loop = loop;
 	if (slot)
 		hand_over(loop, slot, op);
@@ -242,11 +264,14 @@ int
 cede_work_start(cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor, cede_work_t *op)
 {
 	cede_loop_t *loop = cede_loop_current();
-	int r = CEDE_ENOTASK;
+	int r = !loop ? CEDE_ENOTASK : !fn ? CEDE_EINVAL : 0;
 
-	*op = (cede_work_t){ .fn = fn, .arg = arg, .arg_dtor = arg_dtor };
-	if (loop)
-		r = start(loop, op, cancel);
+	*op = (cede_work_t){ .future = { .cancel = cancel },
+		.fn = fn,
+		.arg = arg,
+		.arg_dtor = arg_dtor };
+	if (r == 0)
+		r = cede__work_submit(loop, op);
 	if (r < 0)
 		release(arg_dtor, arg);
 	return r;
@@ -268,24 +293,37 @@ cede_work_own(cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor)
 }
 
 int
-cede_work(cede_fn *fn, void *arg)
+cede__work_hold(cede_loop_t *loop, cede_fn *fn, void *arg, cede_dtor_fn *stop, int *ret_given_up)
 {
-	cede_work_t op = { .fn = fn, .arg = arg };
+	cede_work_t op = { .future = { .cancel = cancel_unless_it_runs },
+		.fn = fn,
+		.arg = arg,
+		.stop = stop };
 	cede_scope_t shield;
-	cede_loop_t *loop;
-	int r = cede__await_admit(&loop);
+	int r = cede__work_submit(loop, &op);
 
-	if (r == 0)
-		r = start(loop, &op, cancel_unless_it_runs);
+	*ret_given_up = 0;
 	if (r < 0)
 		return r;
 	r = cede_await(&op.future);
 	if (!op.is_held)
 		return r;
 
+	*ret_given_up = r;
 	cede__shield_enter_unbounded(&shield);
 	cede_future_init(&op.future, NULL);
 	r = cede_await(&op.future);
 	cede_scope_leave(&shield);
 	return r;
+}
+
+int
+cede_work(cede_fn *fn, void *arg)
+{
+	cede_loop_t *loop;
+	int given_up, r = cede__await_admit(&loop);
+
+	if (r < 0)
+		return r;
+	return fn ? cede__work_hold(loop, fn, arg, NULL, &given_up) : CEDE_EINVAL;
 }

@@ -159,6 +159,8 @@ cede__stream_close_handle(cede_stream_t *s, int reset)
 		return;
 	s->is_closed = 1;
 	cede__timer_stop(&s->idle);
+	if (s->is_sending)
+		s->is_broken = 1; /* half a file */
 	if (s->reader)
 		cede__stream_end_read(s, CEDE_ECANCELED);
 	if (s->writer) {

@@ -57,6 +57,7 @@ struct cede_stream {
 	uint8_t is_at_end;   /* the peer's end of file was read */
 	uint8_t is_shut;     /* our end of file was sent */
 	uint8_t is_broken;   /* a write was given up half-way */
+	uint8_t is_sending;  /* cede_sendfile() writes: nobody else may */
 	uint8_t is_idle_out;     /* the idle limit has passed */
 	uint8_t is_closed;       /* libuv's handle is closed or closing */
 	uint8_t is_released;     /* cede_close() was called */
@@ -128,6 +129,9 @@ void cede__stream_close_handle(cede_stream_t *stream, int reset);
 
 /** Ends the read that waits: its future is resolved. */
 void cede__stream_end_read(cede_stream_t *stream, int result);
+
+/** Is a write possible at all? 0: try. */
+int cede__stream_check_write(const cede_stream_t *stream, size_t size);
 
 /** Ends the write that waits, with so many bytes not sent. */
 void cede__stream_end_write(cede_stream_t *stream, int result, size_t unsent);

@@ -44,13 +44,12 @@ send_some(cede_stream_t *s, const void *data, size_t size)
 	return errno == EAGAIN ? 0 : -errno;
 }
 
-/* Is a write possible at all? 0: try. */
-static int
-check_write(cede_stream_t *s, size_t size)
+int
+cede__stream_check_write(const cede_stream_t *s, size_t size)
 {
 	if (cede__unlikely(size > SSIZE_MAX))
 		return CEDE_EINVAL;
-	if (cede__unlikely(s->writer != NULL))
+	if (cede__unlikely(s->writer != NULL || s->is_sending))
 		return CEDE_EBUSY;
 	if (cede__unlikely(s->is_idle_out))
 		return CEDE_ETIMEDOUT;
@@ -133,7 +132,7 @@ cede_write_start(cede_stream_t *s, const void *data, size_t size, cede_write_t *
 	int r = cede__await_admit(&loop);
 
 	if (r == 0)
-		r = check_write(s, size);
+		r = cede__stream_check_write(s, size);
 	else
 		return r;
 	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
@@ -174,7 +173,7 @@ cede_write(cede_stream_t *s, const void *data, size_t size)
 
 	if (cede__unlikely(r < 0))
 		return r;
-	r = check_write(s, size);
+	r = cede__stream_check_write(s, size);
 	if (cede__likely(r == 0))
 		r = begin_write(s, data, size, &op);
 	if (cede__unlikely(r == 0))
@@ -198,7 +197,7 @@ end_pipe(cede_stream_t *s)
 int
 cede_shutdown_write(cede_stream_t *s)
 {
-	if (s->writer)
+	if (s->writer || s->is_sending)
 		return CEDE_EBUSY;
 	if (s->is_shut)
 		return 0;

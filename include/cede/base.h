@@ -127,6 +127,20 @@ enum {
 #define CEDE_ESHUTDOWN     (-ESHUTDOWN)
 #define CEDE_EDEADLK       (-EDEADLK)
 #define CEDE_ESTALE        (-ESTALE)
+#define CEDE_EACCES        (-EACCES)
+#define CEDE_EEXIST        (-EEXIST)
+#define CEDE_EFBIG         (-EFBIG)
+#define CEDE_EIO           (-EIO)
+#define CEDE_EISDIR        (-EISDIR)
+#define CEDE_ELOOP         (-ELOOP)
+#define CEDE_ENAMETOOLONG  (-ENAMETOOLONG)
+#define CEDE_ENOENT        (-ENOENT)
+#define CEDE_ENOSPC        (-ENOSPC)
+#define CEDE_ENOTDIR       (-ENOTDIR)
+#define CEDE_ENOTEMPTY     (-ENOTEMPTY)
+#define CEDE_EROFS         (-EROFS)
+#define CEDE_ESPIPE        (-ESPIPE)
+#define CEDE_EXDEV         (-EXDEV)
 
 CEDE__BEGIN
 

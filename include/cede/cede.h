@@ -8,6 +8,7 @@
 #include <cede/channel.h>
 #include <cede/coro.h>
 #include <cede/error.h>
+#include <cede/file.h>
 #include <cede/future.h>
 #include <cede/gen.h>
 #include <cede/group.h>
@@ -17,6 +18,7 @@
 #include <cede/profile.h>
 #include <cede/remote.h>
 #include <cede/scope.h>
+#include <cede/sendfile.h>
 #include <cede/serve.h>
 #include <cede/stream.h>
 #include <cede/sync.h>

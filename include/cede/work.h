@@ -73,6 +73,8 @@ typedef struct cede_work {
 	cede_fn *fn;
 	void *arg;
 	cede_dtor_fn *arg_dtor;
+	void (*returned)(struct cede_work *op, int result); /* told instead of the future */
+	cede_dtor_fn *stop;                                 /* of the argument, when it is held */
 	int is_held; /* given up while it ran, in a call that waits all the same */
 } cede_work_t;
 

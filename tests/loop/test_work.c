@@ -698,6 +698,33 @@ Test(work, shortage_anywhere_is_an_error)
 	leaks_end();
 }
 
+/* A loop that has a slot makes do with it: who comes next waits. */
+static int
+start_two_with_memory_for_one(void *arg)
+{
+	struct gate g;
+	cede_work_t ops[2];
+	int n = 0;
+
+	cr_assert_eq(cede_work(add_one, &n), 1);
+	gate_init(&g);
+	fault_arm(1, FAULT_FOREVER);
+	cr_assert_eq(cede_work_start(pass, &g, NULL, &ops[0]), 0);
+	cr_assert_eq(cede_work_start(add_one, &n, NULL, &ops[1]), 0);
+	cr_assert_gt(fault_disarm(), 0);
+	cr_assert_eq(n, 1);
+	sem_post(&g.open);
+	cr_assert_eq(cede_await(&ops[1].future), 2);
+	cr_assert_eq(cede_await(&ops[0].future), 0);
+	return 0;
+}
+
+Test(work, without_memory_for_one_more_slot_waits_for_one_that_is_there)
+{
+	fault_install();
+	cr_assert_eq(run_gated(start_two_with_memory_for_one, NULL), 0);
+}
+
 enum { MANY = 100 };
 
 static int
