@@ -454,10 +454,11 @@ hold_deadlines(void *arg)
 
 TASK_TEST(group_block, in_another_ends_by_the_earliest_deadline)
 {
-	CEDE_GROUP(group);
+	static uint64_t outer_first[] = { 10, 20 }, inner_first[] = { 20, 10 };
 
-	cr_assert_eq(cede_spawn(&group, hold_deadlines, ((uint64_t[]){ 10, 20 })), 0);
-	cr_assert_eq(cede_spawn(&group, hold_deadlines, ((uint64_t[]){ 20, 10 })), 0);
+	CEDE_GROUP(group);
+	cr_assert_eq(cede_spawn(&group, hold_deadlines, outer_first), 0);
+	cr_assert_eq(cede_spawn(&group, hold_deadlines, inner_first), 0);
 	return cede_group_wait(&group);
 }
 
