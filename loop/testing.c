@@ -35,6 +35,7 @@
 #define STEPS_MAX      1000000
 #define ADVANCE_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)
 #define CULPRITS_MAX   5
+#define BARREN_JUMPS   1000 /* that are nothing to wonder at: a listener's pause, a stream's limit */
 
 void
 cede__testing_find(struct cede__testing *t, int code, const char *format, ...)
@@ -238,12 +239,29 @@ poll_for(struct cede__testing *t, uint64_t ms)
 	uv_timer_start(&t->limit, time_is_up, ms, 0);
 }
 
+/* Timers fire again and again, and no task has made a step for as long as silence may last. */
+static int
+is_barren(struct cede__testing *t)
+{
+	if (t->barren_jumps == 0 || t->barren_steps != t->steps) {
+		t->barren_steps = t->steps;
+		t->barren_jumps = 0;
+		t->barren_ns = uv_hrtime();
+	}
+	return ++t->barren_jumps > BARREN_JUMPS &&
+		(uv_hrtime() - t->barren_ns) / 1000000 >= t->silence_ms;
+}
+
 /* Time goes to the earliest timer. */
 static void
 jump(struct cede__testing *t)
 {
 	const uint64_t due = cede__timers_next(t->loop);
 
+	if (is_barren(t)) {
+		t->barren_jumps = 0;
+		accuse(t, "wait for what does not come");
+	}
 	if (due != UINT64_MAX && due > t->now_ms)
 		t->now_ms = due;
 	cede__timers_fire(t->loop);

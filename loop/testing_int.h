@@ -37,6 +37,9 @@ struct cede__testing {
 	uint64_t progress,
 		seen;      /* callbacks of ours that have returned; the same, at the last look */
 	uint64_t quiet_ns; /* since when it has been quiet, in real time; 0: it is not */
+	uint64_t barren_jumps,
+		barren_ns;     /* since a task made a step; and since when, in real time */
+	uint64_t barren_steps; /* the step that it was */
 	unsigned accusations;
 	struct cede__list waits; /* cede__blocked_wait::link */
 	uv_check_t check;        /* after every poll */

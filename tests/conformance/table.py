@@ -27,6 +27,8 @@ def tests(folder):
     text = path.read_text(encoding='utf-8')
     found += ['::'.join(pair)
               for pair in re.findall(r'^(?:Test|[A-Z]+_TEST)\((\w+),\s*(\w+)', text, re.M)]
+    found += ['::'.join(pair) + '_comes_out_as_the_model_says'
+              for pair in re.findall(r'^INTERLEAVE\((\w+),\s*(\w+)', text, re.M)]
   return found
 
 

@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 
+#include "loop/timers.h"
 #include "tests/support/leaks.h"
 #include "tests/support/order.h"
 
@@ -645,6 +646,33 @@ Test(testing_run, says_who_waits_for_what_does_not_come)
 	const cede_test_options_t impatient = { .is_quiet = 1, .silence_ms = 50 };
 
 	expect_found(wait_for_a_signal, NULL, &impatient, CEDE_EDEADLK, "'main'");
+	leaks_end();
+}
+
+static void
+fire_again(struct cede__timer *timer)
+{
+	cr_assert_eq(cede__timer_start(timer->loop, timer, 1000), 0);
+}
+
+/* As a listener does that is short of memory: its pause ends again and again. */
+static int
+wait_while_a_timer_fires(void *arg)
+{
+	struct cede__timer timer = { .fire = fire_again };
+	int r;
+
+	cr_assert_eq(cede__timer_start(cede_loop_current(), &timer, 1000), 0);
+	r = wait_for_ever(NULL);
+	cede__timer_stop(&timer);
+	return r;
+}
+
+Test(testing_run, says_who_waits_while_time_passes_and_nothing_comes)
+{
+	const cede_test_options_t impatient = { .is_quiet = 1, .silence_ms = 50 };
+
+	expect_found(wait_while_a_timer_fires, NULL, &impatient, CEDE_EDEADLK, "'main'");
 	leaks_end();
 }
 
