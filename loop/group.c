@@ -460,9 +460,22 @@ cede_group_wait(cede_group_t *group)
 	return tell_outcome(group);
 }
 
+/* The block is left, and nobody has asked what became of the group: its owner may still have to say. */
+static void
+leave_unheard(const cede_group_t *group)
+{
+	cede_task_t *failed = group->failed_first, *owner = group->owner;
+
+	if (!failed || failed->is_read || group->policy == CEDE_GROUP_KEEP_GOING)
+		return;
+	cede_task_unref(owner->unheard);
+	owner->unheard = cede_task_ref(failed);
+}
+
 void
 cede__group_cleanup(cede_group_t *group)
 {
 	end_all(group);
+	leave_unheard(group);
 	drop_failed(group);
 }

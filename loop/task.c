@@ -229,6 +229,7 @@ finish(cede_task_t *task, int result, void *value)
 	task->value = value;
 	cede__list_remove(&task->link);
 	cede__locals_drop(task);
+	task->unheard = cede_task_unref(task->unheard);
 	cede__task_resolve_joins(task);
 	if (task->group)
 		cede__group_task_ended(task->group, task);
@@ -253,10 +254,29 @@ keep_error(cede_task_t *task, int result)
 	task->error = error;
 }
 
+/*
+ * It left a group without asking what became of it. If it ends with the code that
+ * told it so, and not because it was cancelled, what failed there is its own failure:
+ * a crash must not look like a cancel to whoever is above.
+ */
+static CEDE__NOINLINE int
+hear_the_unheard(cede_task_t *task, int result)
+{
+	cede_task_t *failed = task->unheard;
+
+	if (result != CEDE_ECANCELED || task->is_closing)
+		return result; /* it is reported */
+	failed->is_read = 1;
+	cede__error_give(failed->error ? cede_error_ref(failed->error) : NULL);
+	return failed->result;
+}
+
 /* The coroutine has ended, by whichever verb. */
 static void
 end(cede_task_t *task, int result, void *value)
 {
+	if (cede__unlikely(task->unheard != NULL))
+		result = hear_the_unheard(task, result);
 	if (cede__unlikely(result < 0))
 		keep_error(task, result);
 	task->co = cede_coro_unref(task->co);

@@ -57,6 +57,7 @@ struct cede_task {
 	/* Only of one that failed or was cancelled. */
 	cede_error_t *error;        /* behind a negative result */
 	cede_error_t *cancel_error; /* of cede_task_cancel_with() */
+	cede_task_t *unheard;       /* failed in a group that this one left without a word */
 	const char *cancel_reason;  /* a literal */
 
 	/* How it is told that the task has ended: in a group, or by a callback. */

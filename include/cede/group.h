@@ -8,7 +8,8 @@
  *
  * The first task that fails cancels its siblings, and the block itself: from then
  * on what the block awaits returns CEDE_ECANCELED, until cede_group_wait(), which
- * says what it was. Leaving the block by any path cancels what is left and waits
+ * says what it was. A task that leaves the block with that code and ends with it has
+ * failed with the first error of the group. Leaving the block by any path cancels what is left and waits
  * for it, so no task outlives what it uses: declare what the tasks use before the
  * group, for a block is left from its end upwards. Semantics row T16.
  */

@@ -114,21 +114,123 @@ TASK_TEST(group_errors, beyond_the_limit_are_counted_and_reported)
 	return 0;
 }
 
-static void
-leave_without_a_word(void)
-{
-	CEDE_GROUP(group);
+/* ---- a group that nobody has waited for ---- */
 
+struct leaver {
+	int result;          /* what it ends with; 0: what its await in the block has returned */
+	uint64_t goes_on_ms; /* behind the block */
+	int n_reports;       /* when it has left the block */
+};
+
+static int
+leave_block(void)
+{
+	int r;
+
+	CEDE_GROUP(group);
 	cr_assert_eq(cede_spawn(&group, fail_in_words, MS(10)), 0);
-	cr_assert_eq(cede_sleep(20), CEDE_ECANCELED);
+	r = cede_sleep(20);
+	cr_assert_eq(r, CEDE_ECANCELED);
+	return r;
 }
 
-TASK_TEST(group_errors, of_a_group_that_nobody_waited_for_are_reported)
+static int
+leave_without_a_word(void *arg)
 {
+	struct leaver *leaver = arg;
+	int r = leave_block();
+
+	leaver->n_reports = n_reports;
+	if (leaver->goes_on_ms > 0)
+		(void)!cede_sleep(leaver->goes_on_ms);
+	return leaver->result ? leaver->result : r;
+}
+
+static cede_task_t *
+start_leaver(cede_group_t *group, struct leaver *leaver)
+{
+	cede_task_t *task;
+
 	cede_set_unread_hook(count_report, NULL);
-	leave_without_a_word();
+	group->policy = CEDE_GROUP_KEEP_GOING;
+	cr_assert_eq(cede_spawn_with(group, leave_without_a_word, leaver, NULL, &task), 0);
+	return task;
+}
+
+/* `if (r < 0) return r;`, and the crash of a child does not look like a cancel from above. */
+TASK_TEST(group_errors, of_a_group_left_without_a_word_are_those_of_its_owner)
+{
+	CEDE_GROUP(group);
+	struct leaver leaver = { 0 };
+	cede_task_t *task = start_leaver(&group, &leaver);
+
+	cr_assert_eq(cede_join(task, NULL), CEDE_EPIPE);
+	cr_assert_str_eq(cede_error_text(CEDE_EPIPE), "at 10");
+	cr_assert_eq(n_reports, 0);
+	cede_task_unref(task);
+	cr_assert_eq(cede_group_wait(&group), CEDE_EPIPE);
+	return 0;
+}
+
+static int
+run_the_leaver(void *arg)
+{
+	return leave_without_a_word(arg);
+}
+
+Test(group_errors, of_a_group_left_by_the_main_task_are_those_of_the_run)
+{
+	struct leaver leaver = { 0 };
+
+	cr_assert_eq(run_gated(run_the_leaver, &leaver), CEDE_EPIPE);
+}
+
+TASK_TEST(group_errors, of_a_group_left_without_a_word_are_reported_at_the_end_of_its_owner)
+{
+	CEDE_GROUP(group);
+	struct leaver leaver = { .result = CEDE_EBUSY };
+	cede_task_t *task = start_leaver(&group, &leaver);
+
+	cr_assert_eq(cede_join(task, NULL), CEDE_EBUSY);
+	cr_assert_eq(leaver.n_reports, 0);
 	cr_assert_eq(n_reports, 1);
 	cr_assert_str_eq(last_report, "fail_in_words");
+	cede_task_unref(task);
+	return 0;
+}
+
+TASK_TEST(group_errors, of_a_group_left_by_one_that_is_cancelled_are_reported)
+{
+	CEDE_GROUP(group);
+	struct leaver leaver = { .goes_on_ms = 1000 };
+	cede_task_t *task = start_leaver(&group, &leaver);
+
+	cr_assert_eq(cede_sleep(15), 0);
+	cr_assert_eq(cede_task_cancel(task), 1);
+	cr_assert_eq(cede_join(task, NULL), CEDE_ECANCELED);
+	cr_assert_eq(n_reports, 1);
+	cede_task_unref(task);
+	return 0;
+}
+
+static int
+leave_two_blocks(void *arg)
+{
+	(void)leave_block();
+	return leave_block();
+}
+
+TASK_TEST(group_errors, of_several_groups_left_without_a_word_are_each_heard_or_reported)
+{
+	CEDE_GROUP(group);
+	cede_task_t *task;
+
+	cede_set_unread_hook(count_report, NULL);
+	group.policy = CEDE_GROUP_KEEP_GOING;
+	cr_assert_eq(cede_spawn_with(&group, leave_two_blocks, NULL, NULL, &task), 0);
+	cr_assert_eq(cede_join(task, NULL), CEDE_EPIPE);
+	cr_assert_eq(n_reports, 1, "the first");
+	cede_task_unref(task);
 	return 0;
 }
 
