@@ -73,7 +73,11 @@ static const struct text {
 	{ CEDE_ESHUTDOWN, "ESHUTDOWN", "shut down" },
 	{ CEDE_EDEADLK, "EDEADLK", "would wait for itself" },
 	{ CEDE_ESTALE, "ESTALE", "stale handle" },
-	{ -EACCES, "EACCES", "permission denied" },
+	{ CEDE_ENOENT, "ENOENT", "no such file or directory" },
+	{ CEDE_EACCES, "EACCES", "permission denied" },
+	{ CEDE_E2BIG, "E2BIG", "argument list too long" },
+	{ CEDE_ESRCH, "ESRCH", "no such process" },
+	{ CEDE_ECHILD, "ECHILD", "no such child process" },
 	{ CEDE_EPERM, "EPERM", "not permitted" },
 	{ 0, "OK", "success" },
 };

@@ -4,8 +4,8 @@
  * Detaching. Every task is cancelled and the loop runs until they have ended:
  * cancels come from the ready queue, shields have deadlines, and those who ignore
  * their end are ended by force. Then other threads are refused, what users left
- * open is closed, then the library's own handles, and the loop runs until libuv
- * has let go of all.
+ * open is closed and child processes have ended, then the library's own handles are
+ * closed, and the loop runs until libuv has let go of all.
  */
 #include "loop/loop_int.h"
 
@@ -15,6 +15,7 @@
 
 #include "coro/alloc.h"
 #include "coro/thread.h"
+#include "loop/process.h"
 #include "loop/remote.h"
 #include "loop/task_int.h"
 
@@ -119,6 +120,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	cede__list_init(&loop->tasks);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
+	cede__list_init(&loop->children);
 	uv_idle_init(uv, &loop->idle); /* these two cannot fail in any libuv */
 	loop->idle.data = loop;
 	r = cede__timers_init(loop);
@@ -196,6 +198,7 @@ cede_detach(cede_loop_t *loop)
 
 	cede__remote_close(loop); /* until here a task could await what others promised */
 	close_resources(loop);
+	cede__processes_close(loop); /* while there are timers: a grace may have to pass */
 	cede__signals_close(loop);
 	uv_close((uv_handle_t *)&loop->idle, own_handle_closed);
 	cede__timers_close(loop, own_handle_closed);

@@ -51,6 +51,7 @@ struct cede_loop {
 	struct cede__list tasks;     /* cede_task::link: all that have not ended */
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
+	struct cede__list children;  /* cede_process::link: all that run */
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;

@@ -125,6 +125,11 @@ enum {
 #define CEDE_ESHUTDOWN     (-ESHUTDOWN)
 #define CEDE_EDEADLK       (-EDEADLK)
 #define CEDE_ESTALE        (-ESTALE)
+#define CEDE_ENOENT        (-ENOENT)
+#define CEDE_EACCES        (-EACCES)
+#define CEDE_E2BIG         (-E2BIG)
+#define CEDE_ESRCH         (-ESRCH)
+#define CEDE_ECHILD        (-ECHILD)
 
 CEDE__BEGIN
 

@@ -13,6 +13,7 @@
 #include <cede/group.h>
 #include <cede/hooks.h>
 #include <cede/loop.h>
+#include <cede/process.h>
 #include <cede/profile.h>
 #include <cede/remote.h>
 #include <cede/scope.h>
