@@ -88,6 +88,9 @@ static const struct text {
 	{ CEDE_EROFS, "EROFS", "read-only file system" },
 	{ CEDE_ESPIPE, "ESPIPE", "no seek on this kind of file" },
 	{ CEDE_EXDEV, "EXDEV", "not on the same file system" },
+	{ CEDE_E2BIG, "E2BIG", "argument list too long" },
+	{ CEDE_ESRCH, "ESRCH", "no such process" },
+	{ CEDE_ECHILD, "ECHILD", "no such child process" },
 	{ CEDE_EPERM, "EPERM", "not permitted" },
 	{ 0, "OK", "success" },
 };

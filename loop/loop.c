@@ -2,15 +2,16 @@
  * The loop: attaching, running, the ready queue, detaching.
  *
  * Detaching goes on in the host's own turns of the loop; cede_detach() gives it those
- * turns itself. Three phases, each begun when what is ready has run:
+ * turns itself. Four phases, each begun when what is ready has run:
  *
  *   draining  Every task is cancelled. Cancels come from the ready queue, shields have
  *             deadlines, and those who ignore their end are ended by force. Over when
  *             the queue has been run and no task is left; the idle handle sees to it
  *             that this is looked at when there was none.
- *   closing   Other threads are refused, what users left open is closed, then the
- *             library's own handles but for the idle handle. Over when libuv has let
- *             go of all of them, and of the requests it has.
+ *   emptying  Other threads are refused, what users left open is closed. Over when the
+ *             child processes that were asked to end have ended.
+ *   closing   The library's own handles are closed but for the idle handle. Over when
+ *             libuv has let go of all of them, and of the requests it has.
  *   the last  The idle handle closes. In its callback libuv has nothing of ours any
  *             more and no function of ours is under way: all is freed, the host is told.
  */
@@ -22,6 +23,7 @@
 
 #include "coro/alloc.h"
 #include "coro/thread.h"
+#include "loop/process.h"
 #include "loop/remote.h"
 #include "loop/task_int.h"
 #include "loop/testing_int.h"
@@ -33,7 +35,7 @@ _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
 /* ---- the ready queue ---- */
 
 static void drain_idle(uv_idle_t *idle);
-static void end_draining(cede_loop_t *loop);
+static void go_on_detaching(cede_loop_t *loop);
 
 void
 cede__loop_make_ready(cede_loop_t *loop, cede_task_t *task)
@@ -85,7 +87,7 @@ cede__loop_leave(cede_loop_t *loop)
 	if (cede__unlikely(loop->ready_first != NULL))
 		uv_idle_start(&loop->idle, drain_idle);
 	else if (cede__unlikely(loop->is_detaching) && !loop->is_closing)
-		end_draining(loop);
+		go_on_detaching(loop);
 }
 
 static void
@@ -134,6 +136,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	cede__list_init(&loop->failed);
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
+	cede__list_init(&loop->children);
 	uv_idle_init(uv, &loop->idle); /* these two cannot fail in any libuv */
 	loop->idle.data = loop;
 	r = cede__timers_init(loop);
@@ -222,19 +225,40 @@ timers_closed(uv_handle_t *handle)
 	cede__loop_closed(handle->data);
 }
 
-/* The queue has been run. Are all tasks gone? */
+/* No task is left. */
 static void
-end_draining(cede_loop_t *loop)
+empty(cede_loop_t *loop)
 {
-	if (!cede__list_is_empty(&loop->tasks))
-		return;
+	loop->is_emptied = 1;
+	if (loop->testing)
+		cede__testing_report_left(loop);
+	cede__remote_close(loop); /* until here a task could await what others promised */
+	close_resources(loop);
+	cede__processes_let_go(loop);
+}
+
+/* No child is left that has to end: until here there were timers, for their grace. */
+static void
+close_handles(cede_loop_t *loop)
+{
 	loop->is_closing = 1;
 	if (loop->testing)
 		cede__testing_close(loop);
-	cede__remote_close(loop); /* until here a task could await what others promised */
-	close_resources(loop);
 	cede__signals_close(loop);
 	cede__timers_close(loop, timers_closed);
+}
+
+/* The queue has been run. Is it time for the next phase? */
+static void
+go_on_detaching(cede_loop_t *loop)
+{
+	if (!loop->is_emptied && cede__list_is_empty(&loop->tasks)) {
+		loop->depth++; /* what that calls must not come back here */
+		empty(loop);
+		loop->depth--;
+	}
+	if (loop->is_emptied && cede__list_is_empty(&loop->children))
+		close_handles(loop);
 }
 
 int

@@ -46,7 +46,8 @@ struct cede_loop {
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
 	int is_detaching;                      /* no more tasks; see loop.c */
-	int is_closing;                        /* no task is left */
+	int is_emptied;                        /* no task is left, what was open is closed */
+	int is_closing;                        /* no child either, and the handles go */
 	uint64_t now_ms;               /* what cede__loop_time() says inside a callback of ours */
 	const uint64_t *clock_ms;      /* a test's clock; NULL: libuv's */
 	struct cede__testing *testing; /* NULL: it is not under test */
@@ -60,6 +61,7 @@ struct cede_loop {
 	struct cede__list failed; /* cede_task::link: ended, kept by groups that may be forgotten */
 	struct cede__list ignorers;  /* cede_task::link: ended, but their stacks are not free */
 	struct cede__list resources; /* cede__resource::link */
+	struct cede__list children;  /* cede_process::link: all that run */
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;

@@ -515,7 +515,7 @@ closed(uv_handle_t *handle)
 }
 
 void
-cede__testing_close(cede_loop_t *loop)
+cede__testing_report_left(cede_loop_t *loop)
 {
 	struct cede__testing *t = loop->testing;
 	unsigned left = 0;
@@ -533,6 +533,13 @@ cede__testing_close(cede_loop_t *loop)
 		cede__testing_find(t, CEDE_EIGNORED, "task '%s' (%s) ignored its end", task->name,
 			cede_task_place(task));
 	}
+}
+
+void
+cede__testing_close(cede_loop_t *loop)
+{
+	struct cede__testing *t = loop->testing;
+
 	uv_close((uv_handle_t *)&t->check, closed);
 	uv_close((uv_handle_t *)&t->idle, closed);
 	uv_close((uv_handle_t *)&t->limit, closed);

@@ -76,7 +76,10 @@ void cede__testing_run_ready(cede_loop_t *loop);
 /** The loop is being detached: what tasks there are, are cancelled next. */
 void cede__testing_detaching(cede_loop_t *loop);
 
-/** All tasks have ended: looks at what was left, and closes the handles. */
+/** All tasks have ended: looks at what was left. */
+void cede__testing_report_left(cede_loop_t *loop);
+
+/** The loop lets its handles go: so does the kit. */
 void cede__testing_close(cede_loop_t *loop);
 
 /** libuv has let go of everything of ours. */

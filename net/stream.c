@@ -184,6 +184,8 @@ release(cede_stream_t *s, int reset)
 		return;
 	cede__check(!s->is_released, "a stream was closed twice");
 	s->is_released = 1;
+	if (s->place)
+		*s->place = NULL;
 	cede__list_remove(&s->resource.link);
 	cede_read_return(s);
 	cede__stream_close_handle(s, reset);

@@ -83,7 +83,8 @@ struct cede_stream {
 	struct cede__timer idle;
 
 	struct cede__resource resource;
-	void *server; /* serve.c's */
+	void *server;          /* serve.c's */
+	cede_stream_t **place; /* whose owner closes it, if nobody has: cleared by the close */
 
 	/* Of an adopted handle: the host's. */
 	uint8_t is_adopted;

@@ -141,6 +141,9 @@ enum {
 #define CEDE_EROFS         (-EROFS)
 #define CEDE_ESPIPE        (-ESPIPE)
 #define CEDE_EXDEV         (-EXDEV)
+#define CEDE_E2BIG         (-E2BIG)
+#define CEDE_ESRCH         (-ESRCH)
+#define CEDE_ECHILD        (-ECHILD)
 
 CEDE__BEGIN
 

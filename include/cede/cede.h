@@ -15,6 +15,7 @@
 #include <cede/hooks.h>
 #include <cede/local.h>
 #include <cede/loop.h>
+#include <cede/process.h>
 #include <cede/profile.h>
 #include <cede/remote.h>
 #include <cede/scope.h>
