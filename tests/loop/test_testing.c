@@ -1,46 +1,21 @@
 /*
- * <cede/testing.h>: the clock, the order, waiting until all are blocked, one run.
+ * <cede/testing.h>: the clock, the order, waiting until all are blocked.
  * On the real clock: the kit's own is what is tested.
  */
-#include <cede/cede.h>
-#include <cede/testing.h>
-#include <cede/uv.h>
+#include "tests/loop/testing_test.h"
 
 #include <unistd.h>
 
-#include <criterion/criterion.h>
-
-#include "loop/timers.h"
-#include "tests/support/leaks.h"
 #include "tests/support/order.h"
 
 TestSuite(testing_clock, .timeout = 60);
 TestSuite(testing_order, .timeout = 60);
 TestSuite(testing_blocked, .timeout = 60);
-TestSuite(testing_run, .timeout = 60);
-
-static const cede_test_options_t quiet = { .is_quiet = 1 };
 
 static double
 seconds(void)
 {
 	return (double)uv_hrtime() / 1e9;
-}
-
-/* Runs a scenario, which must end well; returns what it reports. */
-static cede_test_report_t
-run_well(cede_fn *fn, void *arg, const cede_test_options_t *options)
-{
-	cede_test_report_t report;
-	int r;
-
-	leaks_begin();
-	r = cede_test_run(fn, arg, options, &report);
-	leaks_end();
-	cr_assert_eq(r, 0, "%s: %s", cede_strerror(r), report.text);
-	cr_assert_eq(report.code, 0);
-	cr_assert_str_eq(report.text, "");
-	return report;
 }
 
 /* ---- the clock ---- */
@@ -187,6 +162,33 @@ hear_a_signal(void *arg)
 Test(testing_clock, what_has_come_already_comes_before_time_passes)
 {
 	cr_assert_eq(run_well(hear_a_signal, NULL, NULL).time_ms, 0);
+}
+
+static int
+hear_a_signal_later(void *arg)
+{
+	int r = cede_sleep(10);
+
+	return r < 0 ? r : hear_a_signal(NULL);
+}
+
+/* The task that raises it runs behind a poll: there must be another before time passes. */
+static int
+advance_to_a_signal(void *arg)
+{
+	int r;
+	CEDE_GROUP(group);
+
+	cr_assert_eq(cede_spawn(&group, hear_a_signal_later, NULL), 0);
+	r = cede_test_wait_all_blocked(0);
+	cr_assert_eq(r, 0);
+	cr_assert_eq(cede_test_clock_advance(10), 0);
+	return cede_group_wait(&group);
+}
+
+Test(testing_clock, what_has_come_since_the_last_poll_comes_before_time_passes)
+{
+	cr_assert_eq(run_well(advance_to_a_signal, NULL, NULL).time_ms, 10);
 }
 
 static void *
@@ -527,90 +529,6 @@ Test(testing_blocked, a_cancel_gives_it_up)
 	run_well(give_up_waiting, NULL, NULL);
 }
 
-/* ---- one run ---- */
-
-/* Runs a scenario in which the kit is to find @code, said with @text. */
-static void
-expect_found(cede_fn *fn, void *arg, const cede_test_options_t *options, int code, const char *text)
-{
-	cede_test_report_t report;
-	int r;
-
-	leaks_begin();
-	r = cede_test_run(fn, arg, options ? options : &quiet, &report);
-	cr_assert_eq(r, code, "%s, and not %s: %s", cede_strerror(r), cede_strerror(code),
-		report.text);
-	cr_assert_eq(report.code, code);
-	cr_assert_not_null(strstr(report.text, text), "it says '%s'", report.text);
-}
-
-static int
-return_it(void *arg)
-{
-	return *(int *)arg;
-}
-
-Test(testing_run, returns_what_the_scenario_returned)
-{
-	cede_test_report_t report;
-
-	leaks_begin();
-	cr_assert_eq(cede_test_run(return_it, &(int){ 0 }, NULL, &report), 0);
-	cr_assert_eq(report.result, 0);
-	cr_assert_eq(cede_test_run(return_it, &(int){ CEDE_EPIPE }, NULL, &report), CEDE_EPIPE);
-	cr_assert_eq(report.code, CEDE_EPIPE);
-	cr_assert_eq(report.result, CEDE_EPIPE);
-	cr_assert_eq(cede_test_run(return_it, &(int){ CEDE_EOF }, NULL, NULL), CEDE_EOF);
-	leaks_end();
-}
-
-static int
-keep_a_task(void *arg)
-{
-	*(cede_task_t **)arg = cede_task_ref(cede_task_current());
-	return 0;
-}
-
-Test(testing_run, finds_a_block_that_is_left)
-{
-	cede_task_t *task;
-
-	expect_found(keep_a_task, &task, NULL, CEDE_ELEFT, "block");
-	cede_task_unref(task);
-	leaks_end();
-}
-
-static int
-open_a_file(void *arg)
-{
-	*(int *)arg = dup(STDERR_FILENO);
-	return 0;
-}
-
-Test(testing_run, finds_a_descriptor_that_is_left)
-{
-	int fd;
-
-	expect_found(open_a_file, &fd, NULL, CEDE_ELEFT, "1 descriptor is left open");
-	close(fd);
-	leaks_end();
-}
-
-static int
-leave_a_handle(void *arg)
-{
-	uv_timer_init(cede_loop_uv(cede_loop_current()), arg);
-	return 0;
-}
-
-Test(testing_run, finds_a_handle_that_is_left)
-{
-	uv_timer_t timer;
-
-	expect_found(leave_a_handle, &timer, NULL, CEDE_ELEFT, "uv_timer_t");
-	leaks_end();
-}
-
 static int
 wait_for_ever(void *arg)
 {
@@ -621,229 +539,16 @@ wait_for_ever(void *arg)
 }
 
 static int
-wait_for_ever_together(void *arg)
+wait_for_ever_after_a_cancel(void *arg)
 {
-	CEDE_GROUP(group);
+	int r = give_up_waiting(NULL);
 
-	cr_assert_eq(cede_spawn(&group, wait_for_ever, NULL), 0);
-	return cede_group_wait(&group);
+	return r < 0 ? r : wait_for_ever(NULL);
 }
 
-Test(testing_run, says_who_waits_for_what_can_not_come)
+Test(testing_blocked, a_wait_for_all_to_be_blocked_that_was_given_up_keeps_no_loop_alive)
 {
-	expect_found(wait_for_ever_together, NULL, NULL, CEDE_EDEADLK, "'wait_for_ever' (");
+	expect_found(wait_for_ever_after_a_cancel, NULL, NULL, CEDE_EDEADLK,
+		"can't come any more: 'main'");
 	leaks_end();
-}
-
-static int
-wait_for_a_signal(void *arg)
-{
-	return cede_signal_wait(SIGUSR2);
-}
-
-Test(testing_run, says_who_waits_for_what_does_not_come)
-{
-	const cede_test_options_t impatient = { .is_quiet = 1, .silence_ms = 50 };
-
-	expect_found(wait_for_a_signal, NULL, &impatient, CEDE_EDEADLK, "'main'");
-	leaks_end();
-}
-
-static void
-fire_again(struct cede__timer *timer)
-{
-	cr_assert_eq(cede__timer_start(timer->loop, timer, 1000), 0);
-}
-
-/* As a listener does that is short of memory: its pause ends again and again. */
-static int
-wait_while_a_timer_fires(void *arg)
-{
-	struct cede__timer timer = { .fire = fire_again };
-	int r;
-
-	cr_assert_eq(cede__timer_start(cede_loop_current(), &timer, 1000), 0);
-	r = wait_for_ever(NULL);
-	cede__timer_stop(&timer);
-	return r;
-}
-
-Test(testing_run, says_who_waits_while_time_passes_and_nothing_comes)
-{
-	const cede_test_options_t impatient = { .is_quiet = 1, .silence_ms = 50 };
-
-	expect_found(wait_while_a_timer_fires, NULL, &impatient, CEDE_EDEADLK, "'main'");
-	leaks_end();
-}
-
-static int
-spin(void *arg)
-{
-	int r = 0;
-
-	while (r == 0)
-		r = cede_sleep(0);
-	return r;
-}
-
-static int
-spin_in_a_shield(void *arg)
-{
-	int r = 0;
-
-	CEDE_SHIELD(1000) {
-		while (r == 0)
-			r = cede_sleep(0);
-	}
-	return r;
-}
-
-Test(testing_run, says_who_runs_for_ever)
-{
-	const cede_test_options_t bounded = { .is_quiet = 1, .steps_max = 5000 };
-
-	expect_found(spin, NULL, &bounded, CEDE_EDEADLK, "run for ever: 'main'");
-	leaks_end();
-	expect_found(spin_in_a_shield, NULL, &bounded, CEDE_EDEADLK, "run for ever");
-	leaks_end();
-}
-
-static int
-never_mind(void *arg)
-{
-	for (;;)
-		if (cede_sleep(1000) == 1)
-			return 0;
-}
-
-static int
-cancel_who_ignores(void *arg)
-{
-	CEDE_GROUP(group);
-
-	cr_assert_eq(cede_spawn(&group, never_mind, NULL), 0);
-	cr_assert_eq(cede_sleep(1), 0);
-	cede_group_cancel(&group);
-	int r = cede_group_wait(&group);
-
-	return r == CEDE_EIGNORED ? 0 : -1;
-}
-
-Test(testing_run, finds_a_task_that_ignored_its_end)
-{
-	expect_found(cancel_who_ignores, NULL, NULL, CEDE_EIGNORED, "'never_mind'");
-	leaks_end();
-}
-
-static int
-run_within(void *arg)
-{
-	cr_assert_eq(cede_test_run(return_it, &(int){ 0 }, NULL, NULL), CEDE_EBUSY);
-	return 0;
-}
-
-Test(testing_run, misuse_gets_a_code)
-{
-	const cede_test_options_t strange = { .clock = (cede_test_clock_t)3 };
-
-	cr_assert_eq(cede_test_run(NULL, NULL, NULL, NULL), CEDE_EINVAL);
-	cr_assert_eq(cede_test_run(return_it, NULL, &strange, NULL), CEDE_EINVAL);
-	run_well(run_within, NULL, NULL);
-}
-
-static int n_befores;
-
-static int
-count_before(void *arg)
-{
-	n_befores++;
-	return *(int *)arg == -1 ? CEDE_EPIPE : 0;
-}
-
-static int
-accept_eof(int result, void *arg)
-{
-	return result == CEDE_EOF ? 0 : CEDE_EPERM;
-}
-
-Test(testing_run, is_prepared_and_judged_by_the_caller)
-{
-	const cede_test_options_t judged = { .before = count_before, .after = accept_eof };
-	cede_test_options_t quietly = judged;
-
-	n_befores = 0;
-	run_well(return_it, &(int){ CEDE_EOF }, &judged);
-	cr_assert_eq(n_befores, 1);
-	quietly.is_quiet = 1;
-	expect_found(return_it, &(int){ 0 }, &quietly, CEDE_EPERM, "after() said EPERM to success");
-	expect_found(return_it, &(int){ -1 }, &quietly, CEDE_EPIPE, "before() said EPIPE");
-	leaks_end();
-}
-
-/* ---- a loop of the application's ---- */
-
-static void
-note_end(int result, void *data)
-{
-	*(int *)data = result;
-}
-
-static int
-sleep_long(void *arg)
-{
-	return cede_sleep(86400000);
-}
-
-Test(testing_run, a_loop_of_the_applications_is_put_under_test)
-{
-	uv_loop_t uv;
-	cede_loop_t *loop;
-	int result = 1;
-	uint64_t began;
-
-	leaks_begin();
-	uv_loop_init(&uv);
-	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
-	cr_assert_eq(cede_test_attach(NULL, NULL), CEDE_EINVAL);
-	cr_assert_eq(cede_test_attach(loop, NULL), 0);
-	cr_assert_eq(cede_test_attach(loop, NULL), CEDE_EBUSY);
-	began = cede_loop_now(loop);
-	cr_assert_eq(cede_start(loop, sleep_long, NULL, note_end, &result), 0);
-	uv_run(&uv, UV_RUN_DEFAULT);
-	cr_assert_eq(result, 0);
-	cr_assert_eq(cede_loop_now(loop) - began, 86400000);
-	cr_assert_eq(cede_detach(loop), 0);
-
-	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
-	cr_assert_eq(cede_start(loop, sleep_long, NULL, note_end, &result), 0);
-	cr_assert_eq(cede_test_attach(loop, NULL), CEDE_EBUSY);
-	cr_assert_eq(cede_detach(loop), 0);
-	cr_assert_eq(result, CEDE_ECANCELED);
-	cr_assert_eq(uv_loop_close(&uv), 0);
-	leaks_end();
-}
-
-/* ---- counting ---- */
-
-Test(testing_run, what_is_held_can_be_counted)
-{
-	cede_test_count_t before, now;
-	char text[64] = "";
-	cede_coro_t *co;
-	int fd;
-
-	cede_test_count(&before);
-	cr_assert_eq(cede_test_check_count(&before, text, sizeof text), 0);
-	fd = dup(STDERR_FILENO);
-	cr_assert_eq(cede_test_check_count(&before, text, sizeof text), CEDE_ELEFT);
-	cr_assert_str_eq(text, "1 descriptor is left open");
-	cr_assert_eq(cede_coro_create(&co, return_it, NULL, NULL), 0);
-	cr_assert_eq(cede_test_check_count(&before, text, sizeof text), CEDE_ELEFT);
-	cr_assert_not_null(strstr(text, "of the library's"), "%s", text);
-	cede_test_count(&now);
-	cr_assert_gt(now.blocks, before.blocks);
-	cede_coro_close(co, NULL);
-	cede_coro_unref(co);
-	close(fd);
-	cr_assert_eq(cede_test_check_count(&before, NULL, 0), 0);
 }
