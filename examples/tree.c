@@ -90,7 +90,7 @@ walk_directory(struct walk *w, int level)
 static int
 tree(void *arg)
 {
-	static struct walk w;
+	struct walk w = { .length = 0 };
 	int r;
 
 	if ((size_t)snprintf(w.path, sizeof w.path, "%s", (const char *)arg) >= sizeof w.path)

@@ -8,7 +8,9 @@
  *
  *     scenarios_NAME [SCENARIO]
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <sys/wait.h>
 
 #include <cede/testing.h>
 
@@ -17,8 +19,9 @@
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 /* Orders in which every await is cancelled. */
-#define SEEDS_OF_CANCELS     24
-#define SEEDS_OF_TCP_CANCELS 4
+#define SEEDS_OF_CANCELS      24
+#define SEEDS_OF_POOL_CANCELS 8
+#define SEEDS_OF_SLOW_CANCELS 4
 
 static uint64_t n_runs, n_cancels, n_failures;
 
@@ -34,6 +37,37 @@ count(const char *name, const char *how, int r, const cede_test_report_t *report
 	return r >= 0;
 }
 
+/* Is there a child of the run before, running or not reaped? */
+static int
+expect_no_children(void *arg)
+{
+	if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+		return 0;
+	fprintf(stderr, "a child process was left\n");
+	return CEDE_ELEFT;
+}
+
+/* Whom does it wait for, besides its own tasks? */
+static cede_test_options_t
+options_for(const struct scenario *s)
+{
+	cede_test_options_t options = { .is_quiet = 1, .before = expect_no_children };
+
+	if (s->flags & (TALKS_OUTSIDE | OVER_TCP))
+		options.cushion_ms = 5;
+	if (s->flags & HAS_CHILDREN)
+		options.cushion_ms = 20;
+	return options;
+}
+
+static uint64_t
+orders_of_cancels(const struct scenario *s)
+{
+	if (s->flags & (OVER_TCP | HAS_CHILDREN))
+		return SEEDS_OF_SLOW_CANCELS;
+	return s->flags & IN_THE_POOL ? SEEDS_OF_POOL_CANCELS : SEEDS_OF_CANCELS;
+}
+
 static int
 run_plain(const struct scenario *s, const cede_test_options_t *options)
 {
@@ -41,7 +75,7 @@ run_plain(const struct scenario *s, const cede_test_options_t *options)
 	int ok = count(s->name, "plain", cede_test_run(s->fn, s->arg, options, &first), &first);
 
 	ok &= count(s->name, "plain", cede_test_run(s->fn, s->arg, options, &second), &second);
-	if (ok && !(s->flags & (TALKS_OUTSIDE | OVER_TCP)) && first.trace != second.trace) {
+	if (ok && !(s->flags & ~(unsigned)NO_MEMORY_SWEEP) && first.trace != second.trace) {
 		fprintf(stderr, "%s: the same run twice is not the same\n", s->name);
 		return 0;
 	}
@@ -51,9 +85,8 @@ run_plain(const struct scenario *s, const cede_test_options_t *options)
 static int
 run_scenario(const struct scenario *s)
 {
-	const uint64_t orders = s->flags & OVER_TCP ? SEEDS_OF_TCP_CANCELS : SEEDS_OF_CANCELS;
-	cede_test_options_t options = { .is_quiet = 1,
-		.cushion_ms = s->flags & (TALKS_OUTSIDE | OVER_TCP) ? 5 : 0 };
+	const uint64_t orders = orders_of_cancels(s);
+	cede_test_options_t options = options_for(s);
 	cede_test_report_t report;
 	const uint64_t cancels = n_cancels, failures = n_failures;
 	int ok = run_plain(s, &options);
@@ -72,6 +105,7 @@ run_scenario(const struct scenario *s)
 			cede_test_sweep_memory(s->fn, s->arg, &options, CEDE_TEST_FAIL_BOTH,
 				&report),
 			&report);
+	ok = ok && expect_no_children(NULL) == 0;
 	if (ok && __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check()) {
 		fprintf(stderr, "%s: LeakSanitizer found leaks\n", s->name);
 		ok = 0;

@@ -4,7 +4,7 @@
  *
  * A scenario is a main task. It may return 0 or the code of a cancel, whatever is
  * cancelled, and CEDE_ENOMEM where an allocation has failed; what it was to bring
- * about it requires itself. Nothing of it may be left. So whoever ends early tells
+ * about it requires itself. Nothing of it may be left, no child process either. So whoever ends early tells
  * those who wait for him: by closing a channel, setting an event, unlocking.
  */
 #ifndef CEDE_TESTS_SCENARIO_H
@@ -21,6 +21,8 @@ enum {
 	TALKS_OUTSIDE = 1, /* to a thread: the trace may differ, and time waits for an answer */
 	OVER_TCP = 2, /* the system may take a moment: the same; and it is broken in fewer orders */
 	NO_MEMORY_SWEEP = 4,
+	IN_THE_POOL = 8,   /* files: the trace may differ; time waits for the pool in any case */
+	HAS_CHILDREN = 16, /* processes, which take more time to answer: as OVER_TCP */
 };
 
 struct scenario {

@@ -2,9 +2,11 @@
  * Scenarios of streams: both ends are tasks of the loop, over a pair of unix sockets,
  * which brings what is written at once and leaves nothing behind in the system.
  */
-#include "tests/scenarios/scenario.h"
+#include "tests/scenarios/directory.h"
 
 #include <sys/socket.h>
+
+#include <cede/uv.h>
 
 #include "net/stream_int.h"
 
@@ -357,6 +359,161 @@ close_under_a_reader(void *arg)
 	return r;
 }
 
+/* ---- a file to a slow reader ---- */
+
+static int
+send_file(void *arg)
+{
+	cede_file_t *file;
+	int64_t sent = 0;
+	int r = cede_file_open("big", O_RDONLY, 0, &file), closed;
+
+	if (r == 0) {
+		r = cede_sendfile(arg, file, 0, CEDE_FILE_ALL, &sent);
+		require(sent <= (int64_t)sizeof big && (r < 0 || sent == sizeof big));
+		closed = cede_file_close(file);
+		r = r < 0 ? r : closed;
+	}
+	return end_with(arg, r);
+}
+
+static int
+file_to_a_slow_reader(void *arg)
+{
+	char path[] = DIRECTORY_TEMPLATE;
+	int r;
+
+	directory_enter(path);
+	directory_put("big", big, sizeof big);
+	r = run_pair(send_file, read_slowly);
+	directory_leave(path);
+	return r;
+}
+
+/* ---- a handle of the host's, lent to tasks ---- */
+
+static int host_handles; /* that libuv has not let go of */
+
+static void
+host_closed(uv_handle_t *handle)
+{
+	require(handle->data == &host_handles);
+	host_handles--;
+	free(handle);
+}
+
+/* An open handle of the host's, and the other end as a stream. 0, or a code and neither. */
+static int
+host_open(uv_pipe_t **ret_handle, cede_stream_t **ret_peer)
+{
+	uv_pipe_t *handle;
+	int fds[2], r = cede__stream_create(cede_loop_current(), UV_NAMED_PIPE, ret_peer);
+
+	if (r < 0)
+		return r;
+	require(host_handles == 0);
+	handle = malloc(sizeof *handle);
+	require(handle);
+	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+	require(uv_pipe_init(cede_loop_uv(cede_loop_current()), handle, 0) == 0);
+	require(uv_pipe_open(handle, fds[0]) == 0);
+	require(cede__stream_open(*ret_peer, fds[1]) == 0);
+	handle->data = &host_handles;
+	host_handles++;
+	*ret_handle = handle;
+	return 0;
+}
+
+/* Whoever ends early cuts the line: nobody half-closes what is to be given back. */
+static int
+end_of_talk(cede_stream_t *s, ssize_t n)
+{
+	if (n <= 0)
+		shutdown(s->fd, SHUT_RDWR);
+	return n < 0 ? unless_gone((int)n) : 0;
+}
+
+static int
+ask_twice(void *arg)
+{
+	char answer;
+	ssize_t n = 1;
+
+	for (int i = 0; i < 2 && n > 0; i++) {
+		n = cede_write(arg, "?", 1);
+		if (n > 0)
+			n = cede_read(arg, &answer, 1);
+	}
+	return end_of_talk(arg, n);
+}
+
+static int
+answer_twice(void *arg)
+{
+	char question;
+	ssize_t n = 1;
+
+	for (int i = 0; i < 2 && n > 0; i++) {
+		n = cede_read(arg, &question, 1);
+		if (n > 0)
+			n = cede_write(arg, "!", 1);
+	}
+	return end_of_talk(arg, n);
+}
+
+static int
+talk_over(cede_stream_t *s, cede_stream_t *peer)
+{
+	CEDE_GROUP(group);
+	int r = cede_spawn(&group, answer_twice, s);
+
+	if (r == 0)
+		r = cede_spawn(&group, ask_twice, peer);
+	return r < 0 ? r : cede_group_wait(&group);
+}
+
+static int
+adopted_and_released(void *arg)
+{
+	cede_stream_t *s, *peer;
+	uv_pipe_t *handle;
+	int r = host_open(&handle, &peer);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 3 && r == 0; i++) {
+		r = cede_stream_adopt(cede_loop_current(), (uv_stream_t *)handle, host_closed, &s);
+		if (r < 0)
+			break;
+		r = talk_over(s, peer);
+		require(cede_stream_release(s) == 0);
+		require(handle->data == &host_handles);
+	}
+	uv_close((uv_handle_t *)handle, host_closed);
+	cede_close(peer);
+	return r;
+}
+
+static int
+adopted_and_closed(void *arg)
+{
+	cede_stream_t *s, *peer;
+	uv_pipe_t *handle;
+	int r = host_open(&handle, &peer);
+
+	if (r < 0)
+		return r;
+	r = cede_stream_adopt(cede_loop_current(), (uv_stream_t *)handle, host_closed, &s);
+	if (r == 0) {
+		r = talk_over(s, peer);
+		cede_close(s);
+	} else {
+		uv_close((uv_handle_t *)handle, host_closed);
+	}
+	cede_close(peer);
+	return r;
+}
+
 const struct scenario scenarios[] = {
 	{ "echo_over_a_pair", echo_over_a_pair, 0, NULL },
 	{ "lent_reads", lent_reads, 0, NULL },
@@ -366,5 +523,8 @@ const struct scenario scenarios[] = {
 	{ "proxy", proxy, 0, NULL },
 	{ "a_read_or_a_tick", a_read_or_a_tick, 0, NULL },
 	{ "close_under_a_reader", close_under_a_reader, 0, NULL },
+	{ "file_to_a_slow_reader", file_to_a_slow_reader, IN_THE_POOL, NULL },
+	{ "adopted_and_released", adopted_and_released, 0, NULL },
+	{ "adopted_and_closed", adopted_and_closed, 0, NULL },
 	{ NULL, NULL, 0, NULL },
 };
