@@ -132,7 +132,7 @@ typedef struct cede_join_op {
  */
 CEDE_API CEDE_SUSPENDS int cede_join(cede_task_t *task, void **ret_value);
 
-/** Starts the wait. Cancelling it does not cancel the task. 0, CEDE_EDEADLK. */
+/** Starts the wait, outside tasks too. Cancelling it does not cancel the task. 0, CEDE_EDEADLK. */
 CEDE_API int cede_join_start(cede_task_t *task, cede_join_t *op);
 
 /**
