@@ -60,7 +60,7 @@ typedef struct cede_group_wait_op {
 } cede_group_wait_t;
 
 /** Declares a group that is left with the block, by return, goto or break too. Suspends there. */
-#define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = { 0 }
+#define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = cede__group_make()
 
 /**
  * Starts fn(arg) as a task of a group. It first runs when the caller suspends.

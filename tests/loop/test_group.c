@@ -439,3 +439,22 @@ TASK_TEST(group, of_ten_thousand_ends_with_its_first_error)
 	cr_assert_eq(group.failed, 1);
 	return 0;
 }
+
+/* ---- whose a group is, and operations that are left over ---- */
+
+static int
+spawn_into(void *arg)
+{
+	return cede_spawn(arg, sleep_short, NULL);
+}
+
+TASK_TEST(group, belongs_to_the_block_it_is_declared_in_whoever_spawns_first)
+{
+	CEDE_GROUP(inner);
+	CEDE_GROUP(group);
+
+	cr_assert_eq(cede_spawn(&group, spawn_into, &inner), 0);
+	cr_assert_eq(cede_group_wait(&group), 0);
+	cr_assert_eq(inner.running, 1);
+	return cede_group_wait(&inner);
+}
