@@ -9,9 +9,10 @@
  * The first task that fails cancels its siblings, and the block itself: from then
  * on what the block awaits returns CEDE_ECANCELED, until cede_group_wait(), which
  * says what it was. A task that leaves the block with that code and ends with it has
- * failed with the first error of the group. Leaving the block by any path cancels what is left and waits
- * for it, so no task outlives what it uses: declare what the tasks use before the
- * group, for a block is left from its end upwards. Semantics row T16.
+ * failed with the first error of the group. Leaving the block by any path cancels
+ * what is left and waits for it, so no task outlives what it uses: declare what the
+ * tasks use before the group, for a block is left from its end upwards. Semantics row
+ * T16.
  */
 #ifndef CEDE_GROUP_H
 #define CEDE_GROUP_H
@@ -111,7 +112,8 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 
 /**
- * Starts the wait, for a cede_select(). Giving it up leaves the tasks running.
+ * Starts the wait, for a cede_select(). Giving it up leaves the tasks running. Leaving
+ * the group before it is done ends it with CEDE_ECANCELED.
  *
  * @return 0; CEDE_EBUSY: a wait for it is under way; CEDE_EPERM, CEDE_ENOTASK
  */
