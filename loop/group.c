@@ -437,12 +437,12 @@ check_wait(const cede_group_t *group)
 {
 	const cede_task_t *task = cede_task_current();
 
-	if (group->running == 0)
+	if (group->running == 0 && !group->region.is_open)
 		return 0;
 	if (!task)
 		return CEDE_ENOTASK;
 	if (task != group->owner)
-		return CEDE_EPERM; /* it may be gone when that one wakes */
+		return CEDE_EPERM; /* it may be gone when that one wakes, and the region is the owner's */
 	return group->waiter ? CEDE_EBUSY : 0;
 }
 

@@ -484,3 +484,30 @@ TASK_TEST(group, left_while_an_operation_waits_for_it_ends_that_too)
 	cede_task_unref(waiter);
 	return 0;
 }
+
+static int
+wait_for_anothers(void *arg)
+{
+	cede_group_wait_t op;
+
+	cr_assert_eq(cede_group_wait(arg), CEDE_EPERM);
+	cr_assert_eq(cede_group_wait_start(arg, &op), CEDE_EPERM);
+	return 0;
+}
+
+TASK_TEST(group, that_is_anothers_is_not_waited_for_when_it_is_empty_either)
+{
+	int code = CEDE_EPIPE;
+
+	CEDE_GROUP(others);
+	CEDE_GROUP(group);
+	cr_assert_eq(cede_spawn(&group, fail_after, &code), 0);
+	cr_assert_eq(cede_sleep(UINT64_MAX), CEDE_ECANCELED);
+	CEDE_SHIELD(10) {
+		cr_assert_eq(cede_spawn(&others, wait_for_anothers, &group), 0);
+		cr_assert_eq(cede_group_wait(&others), 0);
+	}
+	cr_assert_eq(cede_sleep(1), CEDE_ECANCELED, "it was not asked yet");
+	cr_assert_eq(cede_group_wait(&group), CEDE_EPIPE);
+	return 0;
+}
