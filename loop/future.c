@@ -111,8 +111,7 @@ static void
 cancel_pending(int count, cede_future_t *const futures[])
 {
 	for (int i = 0; i < count; i++)
-		if (!futures[i]->is_done)
-			give_up(futures[i]);
+		cede_future_cancel(futures[i]); /* whoever else awaits it is told */
 }
 
 /* May these be awaited together? */
