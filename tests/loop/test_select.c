@@ -277,3 +277,26 @@ TASK_TEST(select, wait_all_given_up_wakes_another_that_awaits_one_of_them)
 	}
 	return r;
 }
+
+static int
+set_it(void *arg)
+{
+	*(int *)arg = 1;
+	return 0;
+}
+
+TASK_TEST(select, of_what_is_done_lets_others_run_now_and_then)
+{
+	int has_run = 0, n = 0;
+	cede_future_t f;
+
+	CEDE_GROUP(group);
+	cede_future_init(&f, NULL);
+	cede_future_resolve(&f, 7, NULL);
+	cr_assert_eq(cede_spawn(&group, set_it, &has_run), 0);
+	for (; n < 10000 && !has_run; n++)
+		cr_assert_eq(cede_select(1, (cede_future_t *[]){ &f }), 0);
+	cr_assert_eq(has_run, 1);
+	cr_assert_gt(n, 10, "not each time");
+	return cede_group_wait(&group);
+}
