@@ -286,6 +286,8 @@ check_can_end(const cede_loop_t *loop)
 	const cede_task_t *task = NULL;
 
 	if (!cede__list_is_empty(&loop->tasks))
+	if (loop->is_run)
+		return CEDE_EPERM;
 		task = cede__container_of(cede__list_first(&loop->tasks), cede_task_t, link);
 	cede__check(!task, "task '%s' (%s) waits in a shield for what can't come any more",
 		task->name, cede_task_place(task));
@@ -432,6 +434,7 @@ int
 cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct cede__thread *th = cede__thread();
+	loop->is_run = 1;
 	uv_loop_t uv;
 	int r;
 
@@ -442,6 +445,7 @@ cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), v
 	r = uv_loop_init(&uv);
 	if (r < 0)
 		return r;
+	loop->is_run = 0;
 	th->loop = &uv;
 	r = run_on(&uv, fn, arg, attached, data);
 	th->loop = NULL;

@@ -71,7 +71,8 @@ typedef void cede_detached_fn(void *data);
  *   of ours and the attachment has been freed; the results of all tasks have been
  *   delivered before. May be NULL. It may attach again; uv_loop_close() is for
  *   when uv_run() has returned
- * @return 0; CEDE_EALREADY: it is being detached; CEDE_EINVAL: @loop is NULL
+ * @return 0; CEDE_EALREADY: it is being detached; CEDE_EPERM: it is cede_run()'s,
+ *   which ends it when its tasks have ended; CEDE_EINVAL: @loop is NULL
  *
  * The loop's thread; anywhere: in a callback of the application's or of the
  * library's, in a task, outside uv_run().
