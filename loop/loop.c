@@ -90,6 +90,15 @@ cede__loop_leave(cede_loop_t *loop)
 		go_on_detaching(loop);
 }
 
+/* In a call of the host's, which runs one task and no other: the rest is for a turn of the loop. */
+static void
+leave_for_later(cede_loop_t *loop)
+{
+	loop->depth--;
+	if (loop->depth == 0 && (loop->ready_first || loop->is_detaching))
+		uv_idle_start(&loop->idle, drain_idle);
+}
+
 static void
 drain_idle(uv_idle_t *idle)
 {
@@ -348,7 +357,7 @@ cede_start_with_at(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_o
 	}
 	cede__loop_enter(loop);
 	cede__task_begin(task, 1);
-	cede__loop_leave(loop);
+	leave_for_later(loop);
 	return 0;
 }
 

@@ -30,8 +30,8 @@ typedef struct cede_spawn_options {
 	cede_dtor_fn *arg_dtor;
 	/** Releases the value of cede_return() when the task is freed. */
 	cede_dtor_fn *value_dtor;
-	/** Not 0: runs to its first await inside the call, ahead of all that is ready. asyncio's eager
-	 *  task; it may have ended when the call returns. */
+	/** Not 0: runs to its first await inside the call, ahead of all that is ready, of
+	 *  which nothing runs there. asyncio's eager task; it may have ended when the call returns. */
 	int is_eager;
 } cede_spawn_options_t;
 
