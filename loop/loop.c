@@ -190,6 +190,14 @@ let_go_of_failed(cede_loop_t *loop)
 			cede__container_of(cede__list_first(&loop->failed), cede_task_t, link));
 }
 
+/* Nobody who runs needs any more what those would have given back at their end. */
+static void
+call_deferred_of_ignorers(cede_loop_t *loop)
+{
+	cede__list_each(link, &loop->ignorers)
+		cede__coro_call_deferred(cede__container_of(link, cede_task_t, link)->co);
+}
+
 static void
 bury_ignorers(cede_loop_t *loop)
 {
@@ -239,6 +247,7 @@ static void
 empty(cede_loop_t *loop)
 {
 	loop->is_emptied = 1;
+	call_deferred_of_ignorers(loop); /* first: what they close is still there */
 	if (loop->testing)
 		cede__testing_report_left(loop);
 	cede__remote_close(loop); /* until here a task could await what others promised */
@@ -277,6 +286,8 @@ cede_detach_start(cede_loop_t *loop, cede_detached_fn *done, void *data)
 		return CEDE_EINVAL;
 	if (loop->is_detaching)
 		return CEDE_EALREADY;
+	if (loop->is_run)
+		return CEDE_EPERM;
 	loop->is_detaching = 1;
 	loop->detached = done;
 	loop->detached_data = data;
@@ -295,8 +306,6 @@ check_can_end(const cede_loop_t *loop)
 	const cede_task_t *task = NULL;
 
 	if (!cede__list_is_empty(&loop->tasks))
-	if (loop->is_run)
-		return CEDE_EPERM;
 		task = cede__container_of(cede__list_first(&loop->tasks), cede_task_t, link);
 	cede__check(!task, "task '%s' (%s) waits in a shield for what can't come any more",
 		task->name, cede_task_place(task));
@@ -425,6 +434,7 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, voi
 
 	if (r < 0)
 		return r;
+	loop->is_run = 1;
 	if (attached)
 		r = attached(loop, data);
 	if (r == 0)
@@ -435,6 +445,7 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, voi
 			;
 		r = m.has_ended ? m.result : CEDE_EDEADLK;
 	}
+	loop->is_run = 0;
 	cede_detach(loop);
 	return r;
 }
@@ -443,7 +454,6 @@ int
 cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), void *data)
 {
 	struct cede__thread *th = cede__thread();
-	loop->is_run = 1;
 	uv_loop_t uv;
 	int r;
 
@@ -454,7 +464,6 @@ cede__run_with(cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, void *), v
 	r = uv_loop_init(&uv);
 	if (r < 0)
 		return r;
-	loop->is_run = 0;
 	th->loop = &uv;
 	r = run_on(&uv, fn, arg, attached, data);
 	th->loop = NULL;
