@@ -327,3 +327,36 @@ Test(defer, without_memory_is_an_error_and_calls_nothing)
 	cede_coro_unref(co);
 	check_no_leak();
 }
+
+static void
+return_another(void *arg)
+{
+	(void)cede_return(arg);
+}
+
+static int
+return_and_defer(void *arg)
+{
+	cr_assert_eq(cede_defer(return_another, b), 0);
+	return arg ? cede_return(arg) : 0;
+}
+
+Test(defer, does_not_change_what_the_body_returns)
+{
+	char *const returned[] = { a, NULL };
+
+	for (int i = 0; i < 2; i++) {
+		cede_coro_t *co;
+		void *value = c;
+
+		trace[0] = '\0';
+		cr_assert_eq(cede_coro_create(&co, return_and_defer, returned[i],
+				     &(cede_coro_options_t){ .value_dtor = note }),
+			0);
+		cr_assert_eq(cede_coro_send(co, NULL, &value), 0);
+		cr_assert_eq(value, returned[i]);
+		cr_assert_str_eq(trace, "b", "what the call returned is released");
+		cede_coro_unref(co);
+	}
+	check_no_leak();
+}
