@@ -67,7 +67,7 @@ typedef struct cede_group_wait_op {
  * Starts fn(arg) as a task of a group. It first runs when the caller suspends.
  *
  * @return 0; CEDE_ECANCELED: the group was cancelled or left; CEDE_ENOTASK: not
- *   in a task; CEDE_EINVAL; CEDE_ENOMEM
+ *   in a task; CEDE_ESHUTDOWN: the loop is being detached; CEDE_EINVAL; CEDE_ENOMEM
  */
 CEDE_API int cede_spawn(cede_group_t *group, cede_fn *fn, void *arg);
 
@@ -107,7 +107,8 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
  *   failure; the tasks were cancelled and have ended without an error. With one,
  *   that is returned, and the next await says the other; not where the policy is
  *   CEDE_GROUP_KEEP_GOING: then an error concerns nobody else;
- *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_ENOTASK
+ *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_EBUSY: an
+ *   operation of cede_group_wait_start() waits for it; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 

@@ -33,7 +33,7 @@ typedef struct cede_loop_options {
  *
  * @param uv       initialised; stays the application's; outlives the attachment
  * @param options  NULL for the defaults; not kept
- * @return 0, CEDE_ENOMEM, libuv's codes
+ * @return 0, CEDE_EINVAL, CEDE_ENOMEM
  *
  * The loop's thread.
  */
