@@ -571,5 +571,4 @@ cede__testing_deinit(struct cede__testing *t)
 		return;
 	}
 	uv_walk(t->loop->uv, close_strange, t);
-	uv_run(t->loop->uv, UV_RUN_NOWAIT);
 }
