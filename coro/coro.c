@@ -223,14 +223,32 @@ give_up_root(cede_coro_t *co)
 	cede_coro_unref(child);
 }
 
+/* The last one of the chain that is driven by driving @co. */
+static cede_coro_t *
+find_last(cede_coro_t *co)
+{
+	while (co->awaiting && co->awaiting->mode == CEDE__CORO_AWAITED &&
+		co->awaiting->awaiter == co)
+		co = co->awaiting;
+	return co;
+}
+
+void
+cede__coro_call_deferred(cede_coro_t *co)
+{
+	for (cede_coro_t *c = find_last(co);; c = c->awaiter) {
+		if (c->defers)
+			cede__defers_run(c);
+		if (c == co)
+			return;
+	}
+}
+
 void
 cede__coro_discard(cede_coro_t *co)
 {
-	cede_coro_t *last = co;
+	cede_coro_t *last = find_last(co);
 
-	while (last->awaiting && last->awaiting->mode == CEDE__CORO_AWAITED &&
-		last->awaiting->awaiter == last)
-		last = last->awaiting;
 	if (last->awaiting) { /* driven by hand: it goes on without the one that awaited it */
 		cede_coro_t *child = last->awaiting;
 

@@ -140,6 +140,12 @@ cede_error_t *cede__error_take(int code);
 void cede__error_give(cede_error_t *error);
 
 /**
+ * Makes the deferred calls of a suspended coroutine, and of all it awaits, before
+ * it is discarded: what they give back may have to go earlier than its stack.
+ */
+void cede__coro_call_deferred(cede_coro_t *co);
+
+/**
  * Ends a suspended coroutine and all it awaits without running another line of
  * them. Their stacks are reused: whatever points into one must be gone.
  */

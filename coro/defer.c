@@ -61,8 +61,10 @@ CEDE__NOINLINE void
 cede__defers_run(cede_coro_t *co)
 {
 	cede_error_t *error = co->error; /* the body's: what the calls receive is their own */
+	void *result = co->result;
 
 	co->error = NULL;
+	co->result = NULL;
 	while (co->defers) {
 		struct cede__defer *defer = co->defers;
 		cede_dtor_fn *fn = defer->fn;
@@ -72,5 +74,7 @@ cede__defers_run(cede_coro_t *co)
 		cede__free(defer);
 		fn(arg);
 	}
+	cede__engine_dispose(co, co->result);
+	co->result = result;
 	cede__error_put(&co->error, error);
 }

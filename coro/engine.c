@@ -49,6 +49,7 @@ entry(void *arg)
 	if (cede__unlikely(self->thread->exceptions != NULL))
 		*self->thread->exceptions = (struct cede__exceptions){ 0 };
 	code = self->fn(self->arg);
+	self->handlers = NULL; /* their frames have gone */
 	if (cede__unlikely(self->defers != NULL))
 		cede__defers_run(self);
 	finish(self, code < 0 ? code : 0);
@@ -190,7 +191,6 @@ finish(cede_coro_t *self, int code)
 	void *value = self->result;
 
 	self->result = NULL;
-	self->handlers = NULL;
 	self->mode = CEDE__CORO_CLOSED;
 	if (cede__unlikely(code < 0)) {
 		if (code == CEDE_STOP || code == CEDE_STOP_ASYNC)

@@ -61,6 +61,14 @@ give_up(cede_future_t *future)
 	cede_future_cancel(future);
 }
 
+/* An await of what is done: now and then the others get a turn all the same. */
+static inline void
+note_at_once(cede_task_t *task, cede_coro_t *self)
+{
+	if (task && cede__unlikely(++task->at_once >= CEDE__AT_ONCE_MAX))
+		cede__task_give_way(task, self);
+}
+
 /* Waits for one future. 0: it is done; or the code of a wait given up, the future cancelled. */
 static int
 wait_for(cede_future_t *future)
@@ -70,8 +78,7 @@ wait_for(cede_future_t *future)
 	int r;
 
 	if (future->is_done) {
-		if (task && cede__unlikely(++task->at_once >= CEDE__AT_ONCE_MAX))
-			cede__task_give_way(task, self);
+		note_at_once(task, self);
 		return 0;
 	}
 	if (cede__unlikely(!task))
@@ -111,8 +118,7 @@ static void
 cancel_pending(int count, cede_future_t *const futures[])
 {
 	for (int i = 0; i < count; i++)
-		if (!futures[i]->is_done)
-			give_up(futures[i]);
+		cede_future_cancel(futures[i]); /* whoever else awaits it is told */
 }
 
 /* May these be awaited together? */
@@ -139,10 +145,12 @@ cede_wait_any(int count, cede_future_t *const futures[])
 
 	if (r < 0)
 		return r;
-	first = first_done(count, futures);
-	if (first >= 0)
-		return first;
 	task = cede__task_running(&self);
+	first = first_done(count, futures);
+	if (first >= 0) {
+		note_at_once(task, self);
+		return first;
+	}
 	if (!task)
 		return CEDE_ENOTASK;
 	if (task->refusal < 0) {

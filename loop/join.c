@@ -70,7 +70,7 @@ int
 cede_join(cede_task_t *task, void **ret_value)
 {
 	cede_join_t op;
-	int r = cede_join_start(task, &op);
+	int r = task->is_done || cede_task_current() ? cede_join_start(task, &op) : CEDE_ENOTASK;
 
 	if (r < 0)
 		return r;

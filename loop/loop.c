@@ -90,6 +90,15 @@ cede__loop_leave(cede_loop_t *loop)
 		go_on_detaching(loop);
 }
 
+/* In a call of the host's, which runs one task and no other: the rest is for a turn of the loop. */
+static void
+leave_for_later(cede_loop_t *loop)
+{
+	loop->depth--;
+	if (loop->depth == 0 && (loop->ready_first || loop->is_detaching))
+		uv_idle_start(&loop->idle, drain_idle);
+}
+
 static void
 drain_idle(uv_idle_t *idle)
 {
@@ -181,6 +190,14 @@ let_go_of_failed(cede_loop_t *loop)
 			cede__container_of(cede__list_first(&loop->failed), cede_task_t, link));
 }
 
+/* Nobody who runs needs any more what those would have given back at their end. */
+static void
+call_deferred_of_ignorers(cede_loop_t *loop)
+{
+	cede__list_each(link, &loop->ignorers)
+		cede__coro_call_deferred(cede__container_of(link, cede_task_t, link)->co);
+}
+
 static void
 bury_ignorers(cede_loop_t *loop)
 {
@@ -230,6 +247,7 @@ static void
 empty(cede_loop_t *loop)
 {
 	loop->is_emptied = 1;
+	call_deferred_of_ignorers(loop); /* first: what they close is still there */
 	if (loop->testing)
 		cede__testing_report_left(loop);
 	cede__remote_close(loop); /* until here a task could await what others promised */
@@ -268,6 +286,8 @@ cede_detach_start(cede_loop_t *loop, cede_detached_fn *done, void *data)
 		return CEDE_EINVAL;
 	if (loop->is_detaching)
 		return CEDE_EALREADY;
+	if (loop->is_run)
+		return CEDE_EPERM;
 	loop->is_detaching = 1;
 	loop->detached = done;
 	loop->detached_data = data;
@@ -346,7 +366,7 @@ cede_start_with_at(cede_loop_t *loop, cede_fn *fn, void *arg, const cede_spawn_o
 	}
 	cede__loop_enter(loop);
 	cede__task_begin(task, 1);
-	cede__loop_leave(loop);
+	leave_for_later(loop);
 	return 0;
 }
 
@@ -414,6 +434,7 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, voi
 
 	if (r < 0)
 		return r;
+	loop->is_run = 1;
 	if (attached)
 		r = attached(loop, data);
 	if (r == 0)
@@ -424,7 +445,10 @@ run_on(uv_loop_t *uv, cede_fn *fn, void *arg, int (*attached)(cede_loop_t *, voi
 			;
 		r = m.has_ended ? m.result : CEDE_EDEADLK;
 	}
+	loop->is_run = 0;
 	cede_detach(loop);
+	if (attached)
+		uv_run(uv, UV_RUN_NOWAIT); /* the test kit has closed what it found open */
 	return r;
 }
 

@@ -45,6 +45,7 @@ struct cede_loop {
 	uv_loop_t *uv;
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
 	unsigned depth;                        /* callbacks of ours, and drains, on the C stack */
+	int is_run;                            /* cede_run()'s, which detaches it itself */
 	int is_detaching;                      /* no more tasks; see loop.c */
 	int is_emptied;                        /* no task is left, what was open is closed */
 	int is_closing;                        /* no child either, and the handles go */

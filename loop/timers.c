@@ -80,11 +80,13 @@ grow(struct cede__timers *t)
 	return 0;
 }
 
-/* Is there a place for one more that has none of its own? Reserved ones in use are counted twice, which is safe. */
+/* Is there a place for one more that has none of its own? */
 static int
 make_room(struct cede__timers *t)
 {
-	return (uint64_t)t->count + t->reserved + 1 < t->capacity ? 0 : grow(t);
+	const uint64_t taken = (uint64_t)t->count - t->reserved_used + t->reserved;
+
+	return taken + 1 < t->capacity ? 0 : grow(t);
 }
 
 static int
@@ -148,6 +150,7 @@ take_out(struct cede__timers *t, struct cede__timer *timer)
 
 	if (!timer->is_weak && --t->strong == 0)
 		uv_unref((uv_handle_t *)&t->uv);
+	t->reserved_used -= timer->is_reserved;
 	timer->index = 0;
 	if (last.timer == timer)
 		return;
@@ -246,6 +249,7 @@ cede__timer_start(cede_loop_t *loop, struct cede__timer *timer, uint64_t delay_m
 		renumber(t);
 
 	timer->loop = loop;
+	t->reserved_used += timer->is_reserved;
 	if (!timer->is_weak && t->strong++ == 0)
 		uv_ref((uv_handle_t *)&t->uv);
 	sift_up(t, ++t->count,
@@ -265,6 +269,7 @@ cede__timer_reserve(cede_loop_t *loop, struct cede__timer *timer)
 	if (make_room(t) < 0)
 		return CEDE_ENOMEM;
 	t->reserved++;
+	t->reserved_used += timer->index > 0;
 	timer->is_reserved = 1;
 	return 0;
 }

@@ -29,7 +29,8 @@ struct cede__timers {
 	uint32_t count;
 	uint32_t capacity;
 	uint32_t reserved; /* how many places, used or not, belong to timers that reserved one */
-	uint32_t strong;   /* how many of them keep the loop alive */
+	uint32_t reserved_used; /* how many of those places are used */
+	uint32_t strong;        /* how many of them keep the loop alive */
 	uint32_t serial;
 	uint64_t
 		armed_ms; /* when the uv_timer_t will fire; UINT64_MAX: it is stopped; 0: it is held */

@@ -219,7 +219,8 @@ CEDE_API CEDE_SUSPENDS int cede_await_object(const cede_awaitable_t *awaitable, 
  * is being closed in a shield. @arg must not point into a function that the body
  * has left by then. They cannot change what the body returns. A coroutine that
  * ignored its end and is discarded has them called outside, where awaits return
- * CEDE_ENOTASK. CPython rows 44, 73.
+ * CEDE_ENOTASK; if it was a task, when the loop is detached and no task is left,
+ * before what was left open is closed. CPython rows 44, 73.
  *
  * @return 0; CEDE_ENOTASK: outside a coroutine; CEDE_EINVAL: no @fn; CEDE_ENOMEM.
  *   @fn is called if this is 0 and never otherwise

@@ -106,7 +106,7 @@ CEDE_API CEDE_SUSPENDS int cede_await(cede_future_t *future);
  */
 CEDE_API CEDE_SUSPENDS int cede_select(int count, cede_future_t *const futures[]);
 
-/** cede_select() that leaves the others running when one is done. */
+/** cede_select() that leaves the others running when one is done. As every wait, it lets others run now and then. */
 CEDE_API CEDE_SUSPENDS int cede_wait_any(int count, cede_future_t *const futures[]);
 
 /**

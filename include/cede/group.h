@@ -9,9 +9,10 @@
  * The first task that fails cancels its siblings, and the block itself: from then
  * on what the block awaits returns CEDE_ECANCELED, until cede_group_wait(), which
  * says what it was. A task that leaves the block with that code and ends with it has
- * failed with the first error of the group. Leaving the block by any path cancels what is left and waits
- * for it, so no task outlives what it uses: declare what the tasks use before the
- * group, for a block is left from its end upwards. Semantics row T16.
+ * failed with the first error of the group. Leaving the block by any path cancels
+ * what is left and waits for it, so no task outlives what it uses: declare what the
+ * tasks use before the group, for a block is left from its end upwards. Semantics row
+ * T16.
  */
 #ifndef CEDE_GROUP_H
 #define CEDE_GROUP_H
@@ -60,13 +61,13 @@ typedef struct cede_group_wait_op {
 } cede_group_wait_t;
 
 /** Declares a group that is left with the block, by return, goto or break too. Suspends there. */
-#define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = { 0 }
+#define CEDE_GROUP(name) cede_group_t name CEDE__CLEANUP(cede__group_cleanup) = cede__group_make()
 
 /**
  * Starts fn(arg) as a task of a group. It first runs when the caller suspends.
  *
  * @return 0; CEDE_ECANCELED: the group was cancelled or left; CEDE_ENOTASK: not
- *   in a task; CEDE_EINVAL; CEDE_ENOMEM
+ *   in a task; CEDE_ESHUTDOWN: the loop is being detached; CEDE_EINVAL; CEDE_ENOMEM
  */
 CEDE_API int cede_spawn(cede_group_t *group, cede_fn *fn, void *arg);
 
@@ -106,12 +107,14 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
  *   failure; the tasks were cancelled and have ended without an error. With one,
  *   that is returned, and the next await says the other; not where the policy is
  *   CEDE_GROUP_KEEP_GOING: then an error concerns nobody else;
- *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_ENOTASK
+ *   CEDE_EPERM: the group is another task's, whose block it is in; CEDE_EBUSY: an
+ *   operation of cede_group_wait_start() waits for it; CEDE_ENOTASK
  */
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 
 /**
- * Starts the wait, for a cede_select(). Giving it up leaves the tasks running.
+ * Starts the wait, for a cede_select(). Giving it up leaves the tasks running. Leaving
+ * the group before it is done ends it with CEDE_ECANCELED.
  *
  * @return 0; CEDE_EBUSY: a wait for it is under way; CEDE_EPERM, CEDE_ENOTASK
  */

@@ -22,7 +22,9 @@ typedef struct cede_loop cede_loop_t;
  * write to a connection that was reset is then an error and not the end.
  *
  * @return what @fn returned; CEDE_ECANCELED: it was cancelled; CEDE_ENOMEM or
- *   libuv's code: the loop could not be made; CEDE_EBUSY: this thread runs one
+ *   libuv's code: the loop could not be made; CEDE_EBUSY: this thread runs one;
+ *   CEDE_EDEADLK: the main task waits, and nothing is left that could wake it;
+ *   CEDE_EINVAL: no @fn
  */
 CEDE_API int cede_run(cede_fn *fn, void *arg);
 

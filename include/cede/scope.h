@@ -51,6 +51,8 @@ CEDE_API int cede_scope_enter(cede_scope_t *scope, uint64_t timeout_ms);
 /**
  * Opens a shield: awaits inside it work although the task is being closed or an
  * outer scope has expired, for at most @timeout_ms.
+ *
+ * @return 0, CEDE_ENOTASK, CEDE_ENOMEM
  */
 CEDE_API int cede_shield_enter(cede_scope_t *scope, uint64_t timeout_ms);
 

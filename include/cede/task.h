@@ -30,8 +30,8 @@ typedef struct cede_spawn_options {
 	cede_dtor_fn *arg_dtor;
 	/** Releases the value of cede_return() when the task is freed. */
 	cede_dtor_fn *value_dtor;
-	/** Not 0: runs to its first await inside the call, ahead of all that is ready. asyncio's eager
-	 *  task; it may have ended when the call returns. */
+	/** Not 0: runs to its first await inside the call, ahead of all that is ready, of
+	 *  which nothing runs there. asyncio's eager task; it may have ended when the call returns. */
 	int is_eager;
 } cede_spawn_options_t;
 
@@ -132,7 +132,7 @@ typedef struct cede_join_op {
  */
 CEDE_API CEDE_SUSPENDS int cede_join(cede_task_t *task, void **ret_value);
 
-/** Starts the wait. Cancelling it does not cancel the task. 0, CEDE_EDEADLK. */
+/** Starts the wait, outside tasks too. Cancelling it does not cancel the task. 0, CEDE_EDEADLK. */
 CEDE_API int cede_join_start(cede_task_t *task, cede_join_t *op);
 
 /**

@@ -33,7 +33,7 @@ typedef struct cede_loop_options {
  *
  * @param uv       initialised; stays the application's; outlives the attachment
  * @param options  NULL for the defaults; not kept
- * @return 0, CEDE_ENOMEM, libuv's codes
+ * @return 0, CEDE_EINVAL, CEDE_ENOMEM
  *
  * The loop's thread.
  */
@@ -71,7 +71,8 @@ typedef void cede_detached_fn(void *data);
  *   of ours and the attachment has been freed; the results of all tasks have been
  *   delivered before. May be NULL. It may attach again; uv_loop_close() is for
  *   when uv_run() has returned
- * @return 0; CEDE_EALREADY: it is being detached; CEDE_EINVAL: @loop is NULL
+ * @return 0; CEDE_EALREADY: it is being detached; CEDE_EPERM: it is cede_run()'s,
+ *   which ends it when its tasks have ended; CEDE_EINVAL: @loop is NULL
  *
  * The loop's thread; anywhere: in a callback of the application's or of the
  * library's, in a task, outside uv_run().

@@ -327,3 +327,65 @@ Test(defer, without_memory_is_an_error_and_calls_nothing)
 	cede_coro_unref(co);
 	check_no_leak();
 }
+
+static void
+return_another(void *arg)
+{
+	(void)cede_return(arg);
+}
+
+static int
+return_and_defer(void *arg)
+{
+	cr_assert_eq(cede_defer(return_another, b), 0);
+	return arg ? cede_return(arg) : 0;
+}
+
+Test(defer, does_not_change_what_the_body_returns)
+{
+	char *const returned[] = { a, NULL };
+
+	for (int i = 0; i < 2; i++) {
+		cede_coro_t *co;
+		void *value = c;
+
+		trace[0] = '\0';
+		cr_assert_eq(cede_coro_create(&co, return_and_defer, returned[i],
+				     &(cede_coro_options_t){ .value_dtor = note }),
+			0);
+		cr_assert_eq(cede_coro_send(co, NULL, &value), 0);
+		cr_assert_eq(value, returned[i]);
+		cr_assert_str_eq(trace, "b", "what the call returned is released");
+		cede_coro_unref(co);
+	}
+	check_no_leak();
+}
+
+static cede_handler_t never_left;
+
+static void
+raise_late(void *arg)
+{
+	cr_assert_eq(cede_raise(CEDE_EINVAL, "late"), CEDE_EINVAL);
+	cr_assert_null(cede_error_context(cede_error()));
+}
+
+static int
+end_in_a_handler(void *arg)
+{
+	cr_assert_eq(cede_defer(raise_late, NULL), 0);
+	cede_handler_enter(&never_left, cede_raise(CEDE_EPIPE, "early"));
+	return 0;
+}
+
+/* Usually it lies in the frame of the body, which has gone. */
+Test(defer, does_not_see_a_handler_that_the_body_did_not_leave)
+{
+	cede_coro_t *co;
+
+	cr_assert_eq(cede_coro_create(&co, end_in_a_handler, NULL, NULL), 0);
+	cr_assert_eq(cede_coro_send(co, NULL, NULL), 0);
+	cede_coro_unref(co);
+	cede_error_unref(never_left.error);
+	check_no_leak();
+}

@@ -4,7 +4,7 @@
  */
 #include "tests/loop/host.h"
 
-#include "loop/loop_int.h"
+#include "loop/task_int.h"
 #include "tests/support/order.h"
 
 TestSuite(attach, .timeout = 20);
@@ -468,5 +468,72 @@ Test(attach, lets_the_host_exit_when_only_its_own_handles_are_left)
 	cr_assert_eq(uv_loop_alive(&host.uv), 0);
 	cr_assert_eq(uv_backend_timeout(&host.uv), 0);
 	cr_assert_eq(cede_detach(host.loop), 0);
+	stop_host(&host);
+}
+
+static int
+sleep_a_little(void *arg)
+{
+	return cede_sleep(5);
+}
+
+Test(attach, a_join_outside_all_tasks_is_refused_and_leaves_nothing_behind)
+{
+	struct host host;
+	cede_task_t *task;
+
+	start_host(&host);
+	cr_assert_eq(cede_start_with(host.loop, sleep_a_little, NULL, NULL, done, &host, &task), 0);
+	cr_assert_eq(cede_join(task, NULL), CEDE_ENOTASK);
+	cr_assert_null(task->joins);
+	uv_run(&host.uv, UV_RUN_DEFAULT);
+	cr_assert_eq(host.n_done, 1);
+	cr_assert_eq(cede_join(task, NULL), 0, "it has ended");
+	cede_task_unref(task);
+	cr_assert_eq(cede_detach(host.loop), 0);
+	stop_host(&host);
+}
+
+static int
+record(void *arg)
+{
+	order_record(arg);
+	return 0;
+}
+
+Test(attach, an_eager_start_runs_that_task_and_no_other)
+{
+	static char plain[] = "plain", eager[] = "eager";
+	const cede_spawn_options_t options = { .is_eager = 1 };
+	struct host host;
+
+	start_host(&host);
+	cr_assert_eq(cede_start(host.loop, record, plain, done, &host), 0);
+	cr_assert_eq(cede_start_with(host.loop, record, eager, &options, done, &host, NULL), 0);
+	order_expect("eager");
+	cr_assert_eq(host.n_done, 1);
+	uv_run(&host.uv, UV_RUN_DEFAULT);
+	order_expect("plain");
+	cr_assert_eq(host.n_done, 2);
+	cr_assert_eq(cede_detach(host.loop), 0);
+	stop_host(&host);
+}
+
+static int
+detach_and_end(void *arg)
+{
+	return cede_detach_start(arg, NULL, NULL);
+}
+
+Test(attach, an_eager_start_may_detach_and_end)
+{
+	const cede_spawn_options_t options = { .is_eager = 1 };
+	struct host host;
+
+	start_host(&host);
+	cr_assert_eq(cede_start_with(host.loop, detach_and_end, host.loop, &options, done, &host,
+			     NULL),
+		0);
+	cr_assert_eq(host.result, 0);
 	stop_host(&host);
 }

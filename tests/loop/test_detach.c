@@ -400,3 +400,15 @@ Test(detach, needs_no_memory)
 	cr_assert_eq(host.detached, 1);
 	stop_host(&host);
 }
+
+static int
+detach_what_runs_it(void *arg)
+{
+	cr_assert_eq(cede_detach_start(cede_loop_current(), detached, NULL), CEDE_EPERM);
+	return cede_sleep(1);
+}
+
+Test(detach, is_refused_where_cede_run_has_the_loop)
+{
+	cr_assert_eq(run_gated(detach_what_runs_it, NULL), 0);
+}

@@ -439,3 +439,75 @@ TASK_TEST(group, of_ten_thousand_ends_with_its_first_error)
 	cr_assert_eq(group.failed, 1);
 	return 0;
 }
+
+/* ---- whose a group is, and operations that are left over ---- */
+
+static int
+spawn_into(void *arg)
+{
+	return cede_spawn(arg, sleep_short, NULL);
+}
+
+TASK_TEST(group, belongs_to_the_block_it_is_declared_in_whoever_spawns_first)
+{
+	CEDE_GROUP(inner);
+	CEDE_GROUP(group);
+
+	cr_assert_eq(cede_spawn(&group, spawn_into, &inner), 0);
+	cr_assert_eq(cede_group_wait(&group), 0);
+	cr_assert_eq(inner.running, 1);
+	return cede_group_wait(&inner);
+}
+
+static int
+await_it(void *arg)
+{
+	return cede_await(arg);
+}
+
+TASK_TEST(group, left_while_an_operation_waits_for_it_ends_that_too)
+{
+	CEDE_GROUP(others);
+	cede_group_t group;
+	cede_group_wait_t all;
+	cede_task_t *waiter;
+
+	cede_group_init(&group);
+	cr_assert_eq(cede_spawn(&group, sleep_long, NULL), 0);
+	cr_assert_eq(cede_group_wait_start(&group, &all), 0);
+	cr_assert_eq(cede_spawn_with(&others, await_it, &all.future, NULL, &waiter), 0);
+	cr_assert_eq(cede_sleep(1), 0);
+	cr_assert_eq(cede_group_leave(&group), 0);
+	cr_assert_eq(all.future.is_done, 1);
+	cr_assert_eq(cede_group_wait(&others), 0);
+	cr_assert_eq(cede_task_result(waiter), CEDE_ECANCELED);
+	cede_task_unref(waiter);
+	return 0;
+}
+
+static int
+wait_for_anothers(void *arg)
+{
+	cede_group_wait_t op;
+
+	cr_assert_eq(cede_group_wait(arg), CEDE_EPERM);
+	cr_assert_eq(cede_group_wait_start(arg, &op), CEDE_EPERM);
+	return 0;
+}
+
+TASK_TEST(group, that_is_anothers_is_not_waited_for_when_it_is_empty_either)
+{
+	int code = CEDE_EPIPE;
+
+	CEDE_GROUP(others);
+	CEDE_GROUP(group);
+	cr_assert_eq(cede_spawn(&group, fail_after, &code), 0);
+	cr_assert_eq(cede_sleep(UINT64_MAX), CEDE_ECANCELED);
+	CEDE_SHIELD(10) {
+		cr_assert_eq(cede_spawn(&others, wait_for_anothers, &group), 0);
+		cr_assert_eq(cede_group_wait(&others), 0);
+	}
+	cr_assert_eq(cede_sleep(1), CEDE_ECANCELED, "it was not asked yet");
+	cr_assert_eq(cede_group_wait(&group), CEDE_EPIPE);
+	return 0;
+}

@@ -6,6 +6,9 @@
 
 #include "tests/support/run.h"
 
+#include "loop/loop_int.h"
+#include "tests/support/order.h"
+
 TestSuite(ignore, .timeout = 20);
 
 static cede_task_t *
@@ -386,6 +389,54 @@ Test(ignore, of_a_detach_is_ended_by_force)
 	cr_assert_eq(cede_detach(loop), 0);
 	cr_assert_eq(hear_end("ignored GeneratorExit"), 4);
 	awaited = cede_coro_unref(awaited);
+	cr_assert_eq(uv_loop_close(&uv), 0);
+	leaks_end();
+}
+
+static struct cede__resource left_open;
+
+static void
+close_left_open(struct cede__resource *resource)
+{
+	cede__list_remove(&resource->link);
+	order_record("closed by the detach");
+}
+
+static void
+record(void *arg)
+{
+	order_record(arg);
+}
+
+static int
+defer_and_ignore(void *arg)
+{
+	static char text[] = "deferred";
+
+	cr_assert_eq(cede_defer(record, text), 0);
+	left_open.close = close_left_open;
+	cede__list_init(&left_open.link);
+	cede__list_append(&cede_loop_current()->resources, &left_open.link);
+	for (;;)
+		if (cede_sleep(UINT64_MAX) == 0)
+			return 0;
+}
+
+/* What they give back may be a stream, which the detach frees. */
+Test(ignore, deferred_calls_come_before_what_was_left_open_is_closed)
+{
+	cede_loop_t *loop;
+	uv_loop_t uv;
+
+	leaks_begin();
+	uv_loop_init(&uv);
+	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
+	cr_assert_eq(cede_start(loop, defer_and_ignore, NULL, NULL, NULL), 0);
+	uv_run(&uv, UV_RUN_NOWAIT);
+	hear_start();
+	cr_assert_eq(cede_detach(loop), 0);
+	cr_assert_eq(hear_end("ignored GeneratorExit"), 1);
+	order_expect("deferred", "closed by the detach");
 	cr_assert_eq(uv_loop_close(&uv), 0);
 	leaks_end();
 }

@@ -243,3 +243,60 @@ TASK_TEST(select, of_a_thousand_finds_the_one)
 	cr_assert_eq(n_cancelled, N - 1);
 	return 0;
 }
+
+static int
+wait_for_both(void *arg)
+{
+	cede_future_t *f = arg;
+
+	return cede_wait_all(2, (cede_future_t *[]){ &f[0], &f[1] });
+}
+
+static int
+await_it(void *arg)
+{
+	return cede_await(arg) == CEDE_ECANCELED ? 0 : CEDE_EINVAL;
+}
+
+TASK_TEST(select, wait_all_given_up_wakes_another_that_awaits_one_of_them)
+{
+	cede_future_t f[2];
+	cede_task_t *all;
+	int r = CEDE_ETIMEDOUT;
+
+	CEDE_GROUP(group);
+	cede_future_init(&f[0], NULL);
+	cede_future_init(&f[1], NULL);
+	cr_assert_eq(cede_spawn_with(&group, wait_for_both, f, NULL, &all), 0);
+	cr_assert_eq(cede_spawn(&group, await_it, &f[1]), 0);
+	cr_assert_eq(cede_sleep(1), 0);
+	cede_task_cancel(all);
+	cede_task_unref(all);
+	CEDE_TIMEOUT(100) {
+		r = cede_group_wait(&group);
+	}
+	return r;
+}
+
+static int
+set_it(void *arg)
+{
+	*(int *)arg = 1;
+	return 0;
+}
+
+TASK_TEST(select, of_what_is_done_lets_others_run_now_and_then)
+{
+	int has_run = 0, n = 0;
+	cede_future_t f;
+
+	CEDE_GROUP(group);
+	cede_future_init(&f, NULL);
+	cede_future_resolve(&f, 7, NULL);
+	cr_assert_eq(cede_spawn(&group, set_it, &has_run), 0);
+	for (; n < 10000 && !has_run; n++)
+		cr_assert_eq(cede_select(1, (cede_future_t *[]){ &f }), 0);
+	cr_assert_eq(has_run, 1);
+	cr_assert_gt(n, 10, "not each time");
+	return cede_group_wait(&group);
+}

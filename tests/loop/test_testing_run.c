@@ -313,6 +313,54 @@ Test(testing_run, a_loop_of_the_applications_is_put_under_test)
 	leaks_end();
 }
 
+static int
+clean_up_in_a_shield(void *arg)
+{
+	cede_future_t never;
+	int r;
+
+	cede_future_init(&never, NULL);
+	r = cede_await(&never);
+	CEDE_SHIELD(1000) {
+		cr_assert_eq(cede_sleep(50), 0);
+	}
+	return r;
+}
+
+static void
+note_detached(void *data)
+{
+	*(int *)data = 1;
+}
+
+/* The jump of time that ends the last task also ends the kit, whose handles are not started any more. */
+Test(testing_run, a_detach_that_a_jump_of_time_ends_leaves_no_handle_active)
+{
+	int result = 1, is_detached = 0;
+	cede_loop_t *loop;
+	uv_timer_t timer;
+	uv_loop_t uv;
+
+	leaks_begin();
+	uv_loop_init(&uv);
+	uv_timer_init(&uv, &timer);
+	uv_timer_start(&timer, (uv_timer_cb)abort, 3600000, 0);
+	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
+	cr_assert_eq(cede_test_attach(loop, NULL), 0);
+	cr_assert_eq(cede_start(loop, clean_up_in_a_shield, NULL, note_end, &result), 0);
+	uv_run(&uv, UV_RUN_NOWAIT);
+	cr_assert_eq(cede_detach_start(loop, note_detached, &is_detached), 0);
+	for (int n = 0; n < 1000 && !is_detached; n++)
+		uv_run(&uv, UV_RUN_NOWAIT);
+	cr_assert_eq(is_detached, 1);
+	cr_assert_eq(result, CEDE_ECANCELED);
+	cr_assert_gt(uv_backend_timeout(&uv), 0, "the host's loop spins");
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&uv, UV_RUN_DEFAULT);
+	cr_assert_eq(uv_loop_close(&uv), 0);
+	leaks_end();
+}
+
 /* ---- counting ---- */
 
 Test(testing_run, what_is_held_can_be_counted)

@@ -7,6 +7,7 @@
 #include "tests/support/run.h"
 
 #include "loop/loop_int.h"
+#include "tests/support/fault.h"
 
 TestSuite(timers, .timeout = 30);
 
@@ -312,4 +313,35 @@ Test(timers, saturate)
 		cede__timer_stop(&probes[i].timer);
 	check_heap(loop, 0);
 	detach_and_close(loop, &uv);
+}
+
+/* A deadline that is moved must not be lost where there is no memory. */
+Test(timers, moving_one_takes_no_memory_however_many_have_reserved_a_place)
+{
+	static struct probe reserved[40], moved;
+	cede_loop_t *loop;
+	uv_loop_t uv;
+
+	clock_start();
+	fault_install();
+	uv_loop_init(&uv);
+	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
+	start(loop, &moved, 20);
+	for (int i = 0; i < 40; i++)
+		cr_assert_eq(cede__timer_reserve(loop, &reserved[i].timer), 0);
+	for (int i = 0; i < 40; i++)
+		start(loop, &reserved[i], 10);
+	fault_arm(1, FAULT_FOREVER);
+	for (int i = 0; i < 10; i++) {
+		stop(&moved);
+		start(loop, &moved, 20 + (uint64_t)i);
+	}
+	cr_assert_eq(fault_disarm(), 0);
+	stop(&moved);
+	for (int i = 0; i < 40; i++) {
+		stop(&reserved[i]);
+		cede__timer_unreserve(loop, &reserved[i].timer);
+	}
+	cr_assert_eq(cede_detach(loop), 0);
+	cr_assert_eq(uv_loop_close(&uv), 0);
 }
