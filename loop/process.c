@@ -111,6 +111,8 @@ ended(uv_process_t *uv, int64_t exit_code, int signal_number)
 	cede_process_t *p = uv->data;
 	cede_loop_t *loop = p->loop;
 
+	if (!p->is_running)
+		return; /* reaped with another, in whose callback a detach has let go of it */
 	cede__loop_enter(loop);
 	note_end(p, 0, (cede_process_status_t){ (int)exit_code, signal_number });
 	cede__loop_leave(loop); /* may close the process */
