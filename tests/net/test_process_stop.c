@@ -482,9 +482,9 @@ sleeper(int keep)
 {
 	cede_process_t *p = NULL;
 
-	cr_assert_eq(cede_process_spawn(
-			     &(cede_process_options_t){ .argv = SHELL_ARGS("exec sleep 30"),
-				     .keep = keep },
+	cr_assert_eq(cede_process_spawn(&(cede_process_options_t){ .argv = SHELL_ARGS(
+									   "exec sleep 30"),
+						.keep = keep },
 			     &p),
 		0);
 	return p;

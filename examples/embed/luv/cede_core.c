@@ -196,8 +196,9 @@ collect_host(lua_State *lua)
 	uv_loop_t *uv = host->loop ? cede_loop_uv(host->loop) : NULL;
 
 	if (host->is_telling) {
-		fprintf(stderr, "cede: the state is closed in a callback of cede's: there it is "
-				"os.exit(code), or uv.stop()\n");
+		fprintf(stderr,
+			"cede: the state is closed in a callback of cede's: there it is "
+			"os.exit(code), or uv.stop()\n");
 		abort();
 	}
 	host->is_ending = 1;
