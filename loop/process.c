@@ -281,7 +281,7 @@ cede__process_exec(cede_process_t *p, const cede_process_options_t *o, const int
 	}
 	p->is_running = 1;
 	cede__list_append(&p->loop->children, &p->link);
-	cede__list_append(&p->loop->resources, &p->resource.link);
+	cede__list_prepend(&p->loop->resources, &p->resource.link); /* before its pipes */
 	update_ref(p);
 	return 0;
 }

@@ -439,6 +439,21 @@ Test(process_stop, one_that_may_live_on_outlives_the_loop_that_it_was_left_open_
 	end_by_hand(a.b.pid);
 }
 
+/* What a detach closes first decides what the child hears first: that it is to end, not that its pipes have. */
+CHILD_TEST(process_stop, a_detach_asks_it_to_end_before_it_closes_its_pipes)
+{
+	cede_process_t *p = shell("exec sleep 30");
+	int has_seen_process = 0;
+
+	cede__list_each(link, &p->loop->resources) {
+		has_seen_process |= link == &p->resource.link;
+		if (link == &cede_process_stdout(p)->resource.link)
+			cr_assert(has_seen_process);
+	}
+	cr_assert(has_seen_process);
+	cede_process_close(p);
+}
+
 static void
 never(uv_timer_t *timer)
 {
