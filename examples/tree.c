@@ -60,7 +60,7 @@ visit(struct walk *w, const char *name, int level)
 	printf("%*s%s/\n", 2 * level, "", name);
 	w->directories++;
 	r = level + 1 < LEVELS_MAX ? walk_directory(w, level + 1) : 0;
-	if (r == CEDE_EACCES) {
+	if (r == CEDE_EACCES || r == CEDE_ENOENT) { /* or removed meanwhile */
 		fprintf(stderr, "tree: %s: %s\n", w->path, cede_strerror(r));
 		r = 0;
 	}
@@ -80,6 +80,8 @@ walk_directory(struct walk *w, int level)
 	while ((r = cede_dir_next(dir, &entry)) > 0) {
 		r = descend(w, entry.name) ? visit(w, entry.name, level) : 0;
 		ascend(w, length);
+		if (r == 0 && ferror(stdout))
+			r = CEDE_EIO; /* whoever read it has gone, and SIGPIPE is ignored */
 		if (r < 0)
 			break;
 	}
@@ -100,7 +102,7 @@ tree(void *arg)
 	if (r == 0)
 		printf("%u directories, %u files, %" PRIu64 " bytes\n", w.directories, w.files,
 			w.bytes);
-	return r;
+	return r == 0 && fflush(stdout) != 0 ? CEDE_EIO : r;
 }
 
 int

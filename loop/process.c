@@ -111,6 +111,8 @@ ended(uv_process_t *uv, int64_t exit_code, int signal_number)
 	cede_process_t *p = uv->data;
 	cede_loop_t *loop = p->loop;
 
+	if (!p->is_running)
+		return; /* reaped with another, in whose callback a detach has let go of it */
 	cede__loop_enter(loop);
 	note_end(p, 0, (cede_process_status_t){ (int)exit_code, signal_number });
 	cede__loop_leave(loop); /* may close the process */
@@ -279,7 +281,7 @@ cede__process_exec(cede_process_t *p, const cede_process_options_t *o, const int
 	}
 	p->is_running = 1;
 	cede__list_append(&p->loop->children, &p->link);
-	cede__list_append(&p->loop->resources, &p->resource.link);
+	cede__list_prepend(&p->loop->resources, &p->resource.link); /* before its pipes */
 	update_ref(p);
 	return 0;
 }

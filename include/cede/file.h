@@ -22,6 +22,8 @@
  *                          ended; the next await refuses     end, and what it brings is released
  *     has ended            its result is returned            its result is in the op
  *
+ * As in <cede/work.h>, it has ended when the loop has been told.
+ *
  * So a negative code CEDE_EXIT or CEDE_ETIMEDOUT means: it was not done. Of an op
  * that was given up nobody knows: it may have been done, or may still be. What it
  * opens is closed again. Buffers and paths of the caller's are not used after any of
@@ -139,7 +141,8 @@ CEDE_API int cede_file_mkstemp_start(char *path_template, cede_file_op_t *op);
 /**
  * Takes over a descriptor, which is the file's from here on, and on failure still the
  * caller's. CLOEXEC is set. Reads and writes of a FIFO or a terminal block a thread
- * of the pool until the other side has done its part.
+ * of the pool until the other side has done its part; of one that is non-blocking
+ * they return CEDE_EAGAIN.
  *
  * @return 0; CEDE_EBADF: it is none; CEDE_EINVAL: it is a socket, which is a stream's;
  *   CEDE_ENOTASK; CEDE_ENOMEM

@@ -173,7 +173,8 @@ CEDE_API int cede_process_signal(cede_process_t *process, int signal_number);
  *   there; CEDE_ENOTASK: outside a task, it is being ended without a wait
  *
  * Suspends, also in a task that is being closed or whose time has passed: for the
- * grace at most, and then as long as the system takes to kill.
+ * grace at most, and then as long as the system takes to kill. One that this process
+ * may not kill, which has become another user's, is waited for until it ends by itself.
  */
 CEDE_API CEDE_SUSPENDS int cede_process_stop(cede_process_t *process);
 
@@ -215,7 +216,7 @@ typedef struct cede_process_result {
  * @param options  `in` is a pipe if there is input; `out` and `err` are collected if
  *                 they are CEDE_PROCESS_DEFAULT or _PIPE; `keep` is not looked at
  * @param input    used until the call returns. A child that does not read all of it is
- *                 no error
+ *                 no error, unless the application has kept SIGPIPE: <cede/stream.h>
  * @param limits   must be given
  * @return 0, whatever the child's status; what cede_process_spawn() returns; or
  *   CEDE_ENOBUFS  it wrote more than the limit

@@ -19,6 +19,9 @@
  *                         it has; the next await refuses  then its argument is released
  *     has returned        its result is returned          its result is returned
  *
+ * It has returned when the loop has been told, in a turn after the thread was done;
+ * until then it runs, here and below.
+ *
  * A function runs in a thread of the pool, on a stack of its own. It may not call
  * cede, other than <cede/remote.h> as any thread and the calls that say "Any
  * thread". It returns 0 or a count, or a negative code, and other results by way

@@ -348,6 +348,12 @@ test("the program ends by itself, also with tasks that wait", function()
 	equal(output, "")
 end)
 
+test("a state that is closed in a callback of cede's is told of, not waited for without end", function()
+	local output, code = run("cede.sleep(1, function() os.exit(9, true) end) uv.run()")
+	matches(output, "os%.exit%(code%)")
+	equal(code == 0 or code == 9 or code == 124, false)
+end)
+
 test("threads of luv's have states and loops of their own", function()
 	local threads = {}
 	for i = 1, 4 do

@@ -11,8 +11,8 @@ import sys
 import tempfile
 
 
-def run(program, path):
-  done = subprocess.run([program, path], text=True, timeout=60, stdout=subprocess.PIPE,
+def run(program, path, stdout=subprocess.PIPE):
+  done = subprocess.run([program, path], text=True, timeout=60, stdout=stdout,
                         stderr=subprocess.PIPE)
   return done.returncode, done.stdout, done.stderr
 
@@ -40,6 +40,18 @@ def main(program):
     code, out, err = run(program, directory + '/none')
     assert code == 1 and out == '', (code, out)
     assert err == f'tree: {directory}/none: no such file or directory\n', err
+
+    # A reader that goes (`tree / | head`): it ends, and says so.
+    for i in range(2000):
+      (root / 'a/b/c' / f'{i} of more than fit into a pipe and into stdio').touch()
+    reader, writer = os.pipe()
+    os.close(reader)
+    code, out, err = run(program, directory, writer)
+    os.close(writer)
+    assert code == 1 and err == f'tree: {directory}: input/output error\n', (code, err)
+    with open('/dev/full', 'w', encoding='ascii') as full:
+      code, out, err = run(program, str(root / 'empty'), full)
+    assert code == 1, 'a short text that is lost is told of too'
 
 
 main(*sys.argv[1:])

@@ -439,6 +439,21 @@ Test(process_stop, one_that_may_live_on_outlives_the_loop_that_it_was_left_open_
 	end_by_hand(a.b.pid);
 }
 
+/* What a detach closes first decides what the child hears first: that it is to end, not that its pipes have. */
+CHILD_TEST(process_stop, a_detach_asks_it_to_end_before_it_closes_its_pipes)
+{
+	cede_process_t *p = shell("exec sleep 30");
+	int has_seen_process = 0;
+
+	cede__list_each(link, &p->loop->resources) {
+		has_seen_process |= link == &p->resource.link;
+		if (link == &cede_process_stdout(p)->resource.link)
+			cr_assert(has_seen_process);
+	}
+	cr_assert(has_seen_process);
+	cede_process_close(p);
+}
+
 static void
 never(uv_timer_t *timer)
 {
@@ -474,6 +489,62 @@ Test(process_stop, one_that_may_live_on_can_be_stopped)
 	while (a.b.n_done < 2)
 		uv_run(&a.uv, UV_RUN_ONCE);
 	attached_close(&a);
+	expect_no_children();
+}
+
+static cede_process_t *
+sleeper(int keep)
+{
+	cede_process_t *p = NULL;
+
+	cr_assert_eq(cede_process_spawn(&(cede_process_options_t){ .argv = SHELL_ARGS(
+									   "exec sleep 30"),
+						.keep = keep },
+			     &p),
+		0);
+	return p;
+}
+
+/* Both have ended, and the system tells of both at once: of the one that is waited for first. */
+static int
+wait_for_the_first_of_two_ends(void *arg)
+{
+	cede_process_t *ends = sleeper(0), *lives_on = sleeper(1);
+
+	cr_assert_eq(cede_sleep(1000000), CEDE_EXIT);
+	cr_assert_eq(cede_process_signal(ends, SIGKILL), 0);
+	cr_assert_eq(cede_process_signal(lives_on, SIGKILL), 0);
+	await_zombie(ends);
+	await_zombie(lives_on);
+	cede_process_close(lives_on);
+	cr_assert_eq(cede_process_stop(ends), 0);
+	cede_process_close(ends);
+	return CEDE_EXIT;
+}
+
+static void
+count_cancelled(int result, void *data)
+{
+	cr_assert_eq(result, CEDE_ECANCELED);
+	++*(int *)data;
+}
+
+/* libuv has reaped both when the loop lets go of the second, in the callback of the first. */
+Test(process_stop, one_that_may_live_on_may_end_while_the_loop_lets_go_of_it)
+{
+	struct attached a;
+	int n_cancelled = 0;
+
+	leaks_begin();
+	a = (struct attached){ .loop = NULL };
+	cr_assert_eq(uv_loop_init(&a.uv), 0);
+	cr_assert_eq(cede_attach(&a.loop, &a.uv, NULL), 0);
+	cr_assert_eq(cede_start(a.loop, wait_for_the_first_of_two_ends, NULL, count_cancelled,
+			     &n_cancelled),
+		0);
+	uv_run(&a.uv, UV_RUN_NOWAIT);
+	attached_close(&a);
+	cr_assert_eq(n_cancelled, 1);
 	expect_no_children();
 }
 

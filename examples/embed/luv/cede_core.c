@@ -21,6 +21,7 @@
 
 #include <cede/uv.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ struct host {
 	lua_State *lua;    /* the main coroutine of the state */
 	cede_loop_t *loop; /* NULL: not attached */
 	int on_detached;   /* in the registry; LUA_NOREF */
+	int is_telling;    /* cede calls us, and we Lua */
 	int is_ending;     /* the state is being closed: no Lua any more */
 };
 
@@ -142,8 +144,11 @@ ended(int result, void *data)
 
 	task->task = cede_task_unref(task->task);
 	task->is_running = 0;
-	if (!task->host->is_ending)
+	if (!task->host->is_ending) {
+		task->host->is_telling = 1;
 		task->call_back(lua, task, result);
+		task->host->is_telling = 0;
+	}
 	if (task->is_running)
 		return; /* the second of the two */
 	free_args(task);
@@ -183,13 +188,19 @@ detached(void *data)
 	call(host->lua, 0);
 }
 
-/* The state is closed. */
+/* The state is closed. Not where cede has called us: it would never come to its end. */
 static int
 collect_host(lua_State *lua)
 {
 	struct host *host = lua_touserdata(lua, 1);
 	uv_loop_t *uv = host->loop ? cede_loop_uv(host->loop) : NULL;
 
+	if (host->is_telling) {
+		fprintf(stderr,
+			"cede: the state is closed in a callback of cede's: there it is "
+			"os.exit(code), or uv.stop()\n");
+		abort();
+	}
 	host->is_ending = 1;
 	if (host->loop)
 		cede_detach_start(host->loop, detached, host); /* or it is under way */
