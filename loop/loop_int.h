@@ -158,6 +158,9 @@ void cede__task_on_end(cede_task_t *task, cede_done_fn *fn, void *data);
 /* signal.c */
 void cede__signals_close(cede_loop_t *loop);
 
+/** Is there a wait for one that was started and has not ended? */
+int cede__signals_are_awaited(const cede_loop_t *loop);
+
 /* uv_adapters.c: frees what is kept for requests. */
 void cede__uv_blocks_deinit(cede_loop_t *loop);
 

@@ -92,6 +92,15 @@ cede__signals_close(cede_loop_t *loop)
 	}
 }
 
+int
+cede__signals_are_awaited(const cede_loop_t *loop)
+{
+	for (const struct cede__signal_watch *watch = loop->watches; watch; watch = watch->next)
+		if (watch->waits)
+			return 1;
+	return 0;
+}
+
 static int
 find_or_create(cede_loop_t *loop, int number, struct cede__signal_watch **ret_watch)
 {

@@ -516,6 +516,20 @@ closed(uv_handle_t *handle)
 	cede__loop_closed(t->loop);
 }
 
+/* What was started, and neither awaited nor cancelled: its end would be written into a frame that is gone. */
+static void
+find_forgotten(struct cede__testing *t)
+{
+	const unsigned sleeps = t->loop->timers.strong;
+
+	if (sleeps > 0)
+		cede__testing_find(t, CEDE_ELEFT, "%u sleep%s started and left to itself", sleeps,
+			sleeps > 1 ? "s were" : " was");
+	if (cede__signals_are_awaited(t->loop))
+		cede__testing_find(t, CEDE_ELEFT,
+			"a wait for a signal was started and left to itself");
+}
+
 void
 cede__testing_report_left(cede_loop_t *loop)
 {
@@ -535,6 +549,7 @@ cede__testing_report_left(cede_loop_t *loop)
 		cede__testing_find(t, CEDE_EIGNORED, "task '%s' (%s) ignored its end", task->name,
 			cede_task_place(task));
 	}
+	find_forgotten(t);
 }
 
 void

@@ -14,10 +14,11 @@
  *     r = cede_test_run(body, NULL, NULL, &report); // takes no time
  *
  * A scenario is an ordinary body. It is run as by cede_run(), and afterwards
- * nothing may be left of it: no task, no stream or listener, no handle of
- * libuv's, no block, no descriptor. Everything is deterministic: the same
- * scenario with the same options gives the same trace, as far as what it talks
- * to (threads, other processes, the clock of the system) does.
+ * nothing may be left of it: no task, no stream or listener, no sleep or wait for a
+ * signal that was started and forgotten, no handle of libuv's, no block, no
+ * descriptor. Everything is deterministic: the same scenario with the same options
+ * gives the same trace, as far as what it talks to (threads, other processes, the
+ * clock of the system) does.
  *
  * What is found is returned as a code, described in the report by a sentence,
  * and said on stderr unless options.is_quiet.
@@ -100,7 +101,8 @@ typedef struct cede_test_report {
  * @param options     NULL for the defaults; not kept
  * @param ret_report  may be NULL
  * @return what @fn returned (with options.after: 0 or what that returned); or
- *   CEDE_ELEFT    something is left: a stream that was not closed, a handle, a block
+ *   CEDE_ELEFT    something is left: a stream that was not closed, a sleep that was started
+ *                 and neither awaited nor cancelled, a handle, a block
  *   CEDE_EDEADLK  tasks wait for what can't come, or run for ever; they were cancelled
  *   CEDE_EIGNORED a task ignored its end
  *   CEDE_EBUSY    this thread runs a loop or a coroutine already

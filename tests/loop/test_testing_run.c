@@ -111,6 +111,33 @@ Test(testing_run, finds_a_stream_or_listener_that_is_left)
 }
 
 static int
+forget_a_sleep(void *arg)
+{
+	return cede_sleep_start(100, arg);
+}
+
+/* As it is often: in a frame that is gone by the time that it ends. */
+Test(testing_run, finds_a_sleep_that_was_started_and_is_left)
+{
+	cede_sleep_t op;
+
+	expect_found(forget_a_sleep, &op, NULL, CEDE_ELEFT, "1 sleep was started");
+}
+
+static int
+forget_a_signal(void *arg)
+{
+	return cede_signal_start(SIGUSR1, arg);
+}
+
+Test(testing_run, finds_a_wait_for_a_signal_that_was_started_and_is_left)
+{
+	cede_signal_t op;
+
+	expect_found(forget_a_signal, &op, NULL, CEDE_ELEFT, "wait for a signal");
+}
+
+static int
 wait_for_ever_together(void *arg)
 {
 	CEDE_GROUP(group);
