@@ -245,11 +245,17 @@ int(cede_spawn)(cede_group_t *group, cede_fn *fn, void *arg)
 }
 
 int
-cede_spawn_own(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor)
+cede_spawn_own_at(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor,
+	const char *site)
 {
 	cede_spawn_options_t options = { .arg_dtor = arg_dtor };
 
-	return cede_spawn_at(group, fn, arg, &options, NULL, NULL);
+	return cede_spawn_at(group, fn, arg, &options, NULL, site);
+}
+
+int(cede_spawn_own)(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor)
+{
+	return cede_spawn_own_at(group, fn, arg, arg_dtor, NULL);
 }
 
 int

@@ -73,6 +73,8 @@ CEDE_API int cede_spawn(cede_group_t *group, cede_fn *fn, void *arg);
 
 /** cede_spawn() whose argument has a destructor, for a body that never runs and a spawn that fails. */
 CEDE_API int cede_spawn_own(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor);
+CEDE_API int cede_spawn_own_at(cede_group_t *group, cede_fn *fn, void *arg, cede_dtor_fn *arg_dtor,
+	const char *site);
 
 /** The whole spawn: with options, and a reference to the task for the caller (or NULL). */
 CEDE_API int cede_spawn_with(cede_group_t *group, cede_fn *fn, void *arg,
@@ -81,6 +83,8 @@ CEDE_API int cede_spawn_at(cede_group_t *group, cede_fn *fn, void *arg,
 	const cede_spawn_options_t *options, cede_task_t **ret_task, const char *site);
 
 #define cede_spawn(group, fn, arg) cede_spawn_at((group), (fn), (arg), NULL, NULL, CEDE_SITE(#fn))
+#define cede_spawn_own(group, fn, arg, arg_dtor) \
+	cede_spawn_own_at((group), (fn), (arg), (arg_dtor), CEDE_SITE(#fn))
 #define cede_spawn_with(group, fn, arg, options, ret_task) \
 	cede_spawn_at((group), (fn), (arg), (options), (ret_task), CEDE_SITE(#fn))
 

@@ -511,3 +511,27 @@ TASK_TEST(group, that_is_anothers_is_not_waited_for_when_it_is_empty_either)
 	cr_assert_eq(cede_group_wait(&group), CEDE_EPIPE);
 	return 0;
 }
+
+TASK_TEST(group, tells_where_each_of_its_tasks_was_spawned)
+{
+	CEDE_GROUP(group);
+	int code = CEDE_EPIPE;
+
+	group.policy = CEDE_GROUP_KEEP_GOING;
+	cr_assert_eq(cede_spawn(&group, fail_after, &code), 0);
+	cr_assert_eq(cede_spawn_own(&group, fail_after, &code, count_free), 0);
+	cr_assert_eq(cede_spawn_with(&group, fail_after, &code, NULL, NULL), 0);
+	cr_assert_eq((cede_spawn_own)(&group, fail_after, &code, count_free), 0);
+	cr_assert_eq(cede_group_wait(&group), CEDE_EPIPE);
+
+	cede_task_t *task = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		task = cede_group_next_failed(&group, task);
+		cr_assert_str_eq(cede_task_name(task), "fail_after");
+		cr_assert_not_null(strstr(cede_task_place(task), "test_group.c:"));
+	}
+	task = cede_group_next_failed(&group, task);
+	cr_assert_str_eq(cede_task_place(task), "", "a function knows no place");
+	return 0;
+}
