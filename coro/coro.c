@@ -192,6 +192,18 @@ cede_coro_close(cede_coro_t *co, void **ret_value)
 
 /* ---- the end ---- */
 
+/* What it has deferred, by whoever gives it up. */
+static void
+call_deferred(cede_coro_t *co)
+{
+	struct cede__thread *th = cede__thread_record;
+	const unsigned is_outside = th->current == NULL;
+
+	th->giving_up += is_outside;
+	cede__defers_run(co);
+	th->giving_up -= is_outside;
+}
+
 /* No line of it runs any more, but what it has deferred. The handlers lie on its stack. */
 static void
 give_up(cede_coro_t *co)
@@ -200,7 +212,7 @@ give_up(cede_coro_t *co)
 	for (; co->handlers; co->handlers = co->handlers->outer)
 		co->handlers->error = cede_error_unref(co->handlers->error);
 	if (co->defers)
-		cede__defers_run(co);
+		call_deferred(co);
 	cede__engine_release_stack(co->thread, co);
 }
 
@@ -238,7 +250,7 @@ cede__coro_call_deferred(cede_coro_t *co)
 {
 	for (cede_coro_t *c = find_last(co);; c = c->awaiter) {
 		if (c->defers)
-			cede__defers_run(c);
+			call_deferred(c);
 		if (c == co)
 			return;
 	}

@@ -39,6 +39,7 @@ struct cede__thread {
 	unsigned free_count;
 	unsigned long started; /* coroutines that hold this record */
 	int has_exited;
+	unsigned giving_up; /* outside all, what a coroutine has deferred is called for it */
 
 	struct cede__profile *profile; /* profile.c; NULL: never asked for */
 	int origin_depth;              /* hooks.c */

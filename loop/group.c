@@ -394,26 +394,12 @@ wait_until_empty(cede_group_t *group)
 	return r;
 }
 
-/* A wait that was started, and not ended by whoever did: its group is about to go. */
-static void
-end_operation(cede_group_t *group)
-{
-	cede_group_wait_t *op = group->waiter;
-
-	if (!op || group->is_in_wait)
-		return;
-	group->waiter = NULL;
-	op->group = NULL;
-	cede_future_resolve(&op->future, CEDE_ECANCELED, NULL);
-}
-
 /* Ends what still runs. Nothing of the group is in the owner's hands after it but the errors. */
 static void
 end_all(cede_group_t *group)
 {
 	group->is_closing = 1;
 	close_region(group);
-	end_operation(group);
 	if (group->running > 0) {
 		cede_scope_t shield;
 		int r;

@@ -9,6 +9,7 @@
 #include "loop/scope_int.h"
 
 #include "coro/check.h"
+#include "coro/thread.h"
 #include "loop/task_int.h"
 
 static void
@@ -155,7 +156,14 @@ cede__scope_turn(cede_scope_t *scope, int is_shield, uint64_t timeout_ms)
 		cede_scope_leave(scope);
 		return 0;
 	}
+	if (scope->code == CEDE_ENOTASK)
+		return 0;
 	r = enter(scope, is_shield, timeout_ms);
+	if (r == CEDE_ENOTASK && cede__thread()->giving_up > 0) {
+		scope->code =
+			r; /* a deferred call, meant for a task that is no more: awaits say so */
+		return 1;
+	}
 	cede__check(r != CEDE_ENOTASK, "%s outside a task",
 		is_shield ? "CEDE_SHIELD" : "CEDE_TIMEOUT");
 	if (r < 0) { /* nothing would bound it: it bounds everything */

@@ -117,8 +117,8 @@ CEDE_API int cede_group_set_timeout(cede_group_t *group, uint64_t timeout_ms);
 CEDE_API CEDE_SUSPENDS int cede_group_wait(cede_group_t *group);
 
 /**
- * Starts the wait, for a cede_select(). Giving it up leaves the tasks running. Leaving
- * the group before it is done ends it with CEDE_ECANCELED.
+ * Starts the wait, for a cede_select(). Giving it up leaves the tasks running. A group
+ * that is left does not touch it: it stays pending, and is nothing to await then.
  *
  * @return 0; CEDE_EBUSY: a wait for it is under way; CEDE_EPERM, CEDE_ENOTASK
  */

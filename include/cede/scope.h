@@ -75,7 +75,8 @@ CEDE_API int cede_scope_reschedule(cede_scope_t *scope, uint64_t timeout_ms);
 /**
  * A block with a deadline, left by any path. Where there is no memory for the
  * timer its awaits return CEDE_ENOMEM: nothing waits that nobody bounds. Outside
- * a task it aborts with a sentence.
+ * a task it aborts with a sentence, but in the deferred call of a task that ignored
+ * its end: there the block runs, and its awaits return CEDE_ENOTASK.
  */
 #define CEDE_TIMEOUT(timeout_ms) CEDE__SCOPE(CEDE__JOIN(cede__scope_, __LINE__), 0, timeout_ms)
 

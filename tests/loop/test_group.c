@@ -440,7 +440,7 @@ TASK_TEST(group, of_ten_thousand_ends_with_its_first_error)
 	return 0;
 }
 
-/* ---- whose a group is, and operations that are left over ---- */
+/* ---- whose a group is ---- */
 
 static int
 spawn_into(void *arg)
@@ -457,32 +457,6 @@ TASK_TEST(group, belongs_to_the_block_it_is_declared_in_whoever_spawns_first)
 	cr_assert_eq(cede_group_wait(&group), 0);
 	cr_assert_eq(inner.running, 1);
 	return cede_group_wait(&inner);
-}
-
-static int
-await_it(void *arg)
-{
-	return cede_await(arg);
-}
-
-TASK_TEST(group, left_while_an_operation_waits_for_it_ends_that_too)
-{
-	CEDE_GROUP(others);
-	cede_group_t group;
-	cede_group_wait_t all;
-	cede_task_t *waiter;
-
-	cede_group_init(&group);
-	cr_assert_eq(cede_spawn(&group, sleep_long, NULL), 0);
-	cr_assert_eq(cede_group_wait_start(&group, &all), 0);
-	cr_assert_eq(cede_spawn_with(&others, await_it, &all.future, NULL, &waiter), 0);
-	cr_assert_eq(cede_sleep(1), 0);
-	cr_assert_eq(cede_group_leave(&group), 0);
-	cr_assert_eq(all.future.is_done, 1);
-	cr_assert_eq(cede_group_wait(&others), 0);
-	cr_assert_eq(cede_task_result(waiter), CEDE_ECANCELED);
-	cede_task_unref(waiter);
-	return 0;
 }
 
 static int

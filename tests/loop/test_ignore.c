@@ -440,3 +440,43 @@ Test(ignore, deferred_calls_come_before_what_was_left_open_is_closed)
 	cr_assert_eq(uv_loop_close(&uv), 0);
 	leaks_end();
 }
+
+static void
+say_goodbye(void *arg)
+{
+	CEDE_SHIELD(100) {
+		order_record(cede_sleep(10) == CEDE_ENOTASK ? "in a shield" : "?");
+	}
+	CEDE_TIMEOUT(100) {
+		order_record(arg);
+	}
+}
+
+static int
+say_goodbye_and_ignore(void *arg)
+{
+	static char text[] = "in a timeout";
+
+	cr_assert_eq(cede_defer(say_goodbye, text), 0);
+	for (;;)
+		if (cede_sleep(UINT64_MAX) == 0)
+			return 0;
+}
+
+Test(ignore, deferred_calls_may_have_shields_where_no_task_is_left_either)
+{
+	cede_loop_t *loop;
+	uv_loop_t uv;
+
+	leaks_begin();
+	uv_loop_init(&uv);
+	cr_assert_eq(cede_attach(&loop, &uv, NULL), 0);
+	cr_assert_eq(cede_start(loop, say_goodbye_and_ignore, NULL, NULL, NULL), 0);
+	uv_run(&uv, UV_RUN_NOWAIT);
+	hear_start();
+	cr_assert_eq(cede_detach(loop), 0);
+	cr_assert_eq(hear_end("ignored GeneratorExit"), 1);
+	order_expect("in a shield", "in a timeout");
+	cr_assert_eq(uv_loop_close(&uv), 0);
+	leaks_end();
+}
