@@ -271,8 +271,8 @@ copy_piece_slowly(struct cede__file_job *job, size_t size)
 		const ssize_t w =
 			write_once(job->file->fd, buffer + written, (size_t)n - written, -1);
 
-		if (w < 0)
-			return written > 0 ? (ssize_t)written : w;
+		if (w <= 0) /* 0 would go on for ever */
+			return written > 0 ? (ssize_t)written : w < 0 ? w : CEDE_EIO;
 		written += (size_t)w;
 	}
 	return n;
