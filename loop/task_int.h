@@ -7,7 +7,8 @@
  * cancelled.
  *
  * `refusal` is what every await returns at once: CEDE_EXIT in a task that is
- * being closed, CEDE_ETIMEDOUT in an expired scope, 0 otherwise and in a shield.
+ * being closed, CEDE_ETIMEDOUT in an expired scope, CEDE_ECANCELED in the block of
+ * a group that has failed, 0 otherwise and in a shield.
  * It is worked out anew whenever a scope is entered, left or expires and when
  * the task is cancelled, so that an await looks at one number.
  */

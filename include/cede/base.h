@@ -41,6 +41,12 @@
  * only be called inside one, its result must be looked at (it is how a
  * coroutine learns that it is being closed), and it is always a point at which
  * the coroutine can be closed, also when it happens to finish at once.
+ *
+ * In a task a wait is given up with one of three codes, whatever it is for. Where a
+ * header names the first two, the third is meant as well:
+ *   CEDE_EXIT       the task is being closed
+ *   CEDE_ETIMEDOUT  a timeout scope, or the time of the block's group, has passed
+ *   CEDE_ECANCELED  a task of the block's group has failed (<cede/group.h>)
  */
 #define CEDE_SUSPENDS CEDE__NODISCARD
 

@@ -4,21 +4,11 @@
  * own error, a deadline and the last task's end. docs/conformance-tasks.md has
  * the list.
  */
-#include "tests/support/run.h"
+#include "tests/loop/taskgroups_test.h"
 
 #include "tests/support/order.h"
 
 TestSuite(taskgroups, .timeout = 20);
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int
-fail_at(void *arg)
-{
-	int r = cede_sleep((uint64_t)(intptr_t)arg);
-
-	return r < 0 ? r : CEDE_EPIPE;
-}
 
 static int
 fail_with_ebusy_at(void *arg)
@@ -27,62 +17,6 @@ fail_with_ebusy_at(void *arg)
 
 	return r < 0 ? r : CEDE_EBUSY;
 }
-
-static int
-return_at(void *arg)
-{
-	return cede_sleep((uint64_t)(intptr_t)arg);
-}
-
-static int n_closed;
-
-static int
-count_close(void *arg)
-{
-	int r = cede_sleep(UINT64_MAX);
-
-	n_closed += r == CEDE_EXIT;
-	return r;
-}
-
-/* Takes its time to clean up. */
-static int
-clean_up_slowly(void *arg)
-{
-	int r = cede_sleep(UINT64_MAX);
-
-	CEDE_SHIELD(1000) {
-		cr_assert_eq(cede_sleep((uint64_t)(intptr_t)arg), 0);
-	}
-	n_closed += r == CEDE_EXIT;
-	return r;
-}
-
-static int
-fail_when_closed(void *arg)
-{
-	(void)!cede_sleep(UINT64_MAX);
-	return cede_raise(CEDE_EBADF, "the cleanup has failed");
-}
-
-static int n_reports, last_report;
-
-static void
-count_report(const cede_task_t *task, int code, void *data)
-{
-	n_reports++;
-	last_report = code;
-}
-
-/* What an owner does, in a task of its own that the test can cancel. */
-struct owner {
-	cede_fn *child;
-	void *child_arg;
-	int children;
-	int waited; /* what the wait returned */
-	int after;  /* and the next await */
-	cede_task_t *task;
-};
 
 static int
 wait_for_children(void *arg)
@@ -97,24 +31,6 @@ wait_for_children(void *arg)
 	cr_assert_eq(group.running, 0);
 	owner->after = cede_sleep(1);
 	return owner->waited;
-}
-
-/* Starts an owner in a group that its errors do not concern, and lets it wait. */
-static void
-start_owner(cede_group_t *group, cede_fn *fn, struct owner *owner)
-{
-	group->policy = CEDE_GROUP_KEEP_GOING;
-	cr_assert_eq(cede_spawn_with(group, fn, owner, NULL, &owner->task), 0);
-	cr_assert_eq(cede_sleep(1), 0);
-}
-
-static int
-join_owner(struct owner *owner)
-{
-	int r = cede_join(owner->task, NULL);
-
-	owner->task = cede_task_unref(owner->task);
-	return r;
 }
 
 /* ---- results ---- */

@@ -3,95 +3,11 @@
  * by an error of their block, by one that is told to end meanwhile, and with a
  * deadline or a timeout.
  */
-#include "tests/support/run.h"
+#include "tests/loop/taskgroups_test.h"
 
 #include "tests/support/order.h"
 
 TestSuite(taskgroups_block, .timeout = 20);
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int
-fail_at(void *arg)
-{
-	int r = cede_sleep((uint64_t)(intptr_t)arg);
-
-	return r < 0 ? r : CEDE_EPIPE;
-}
-
-static int
-return_at(void *arg)
-{
-	return cede_sleep((uint64_t)(intptr_t)arg);
-}
-
-static int n_closed;
-
-static int
-count_close(void *arg)
-{
-	int r = cede_sleep(UINT64_MAX);
-
-	n_closed += r == CEDE_EXIT;
-	return r;
-}
-
-/* Takes its time to clean up. */
-static int
-clean_up_slowly(void *arg)
-{
-	int r = cede_sleep(UINT64_MAX);
-
-	CEDE_SHIELD(1000) {
-		cr_assert_eq(cede_sleep((uint64_t)(intptr_t)arg), 0);
-	}
-	n_closed += r == CEDE_EXIT;
-	return r;
-}
-
-static int
-fail_when_closed(void *arg)
-{
-	(void)!cede_sleep(UINT64_MAX);
-	return cede_raise(CEDE_EBADF, "the cleanup has failed");
-}
-
-static int n_reports, last_report;
-
-static void
-count_report(const cede_task_t *task, int code, void *data)
-{
-	n_reports++;
-	last_report = code;
-}
-
-/* What an owner does, in a task of its own that the test can cancel. */
-struct owner {
-	cede_fn *child;
-	void *child_arg;
-	int children;
-	int waited; /* what the wait returned */
-	int after;  /* and the next await */
-	cede_task_t *task;
-};
-
-/* Starts an owner in a group that its errors do not concern, and lets it wait. */
-static void
-start_owner(cede_group_t *group, cede_fn *fn, struct owner *owner)
-{
-	group->policy = CEDE_GROUP_KEEP_GOING;
-	cr_assert_eq(cede_spawn_with(group, fn, owner, NULL, &owner->task), 0);
-	cr_assert_eq(cede_sleep(1), 0);
-}
-
-static int
-join_owner(struct owner *owner)
-{
-	int r = cede_join(owner->task, NULL);
-
-	owner->task = cede_task_unref(owner->task);
-	return r;
-}
 
 /* ---- an error of the block ---- */
 
