@@ -26,14 +26,16 @@ cede__stream_receive(cede_stream_t *s, void *buffer, size_t size)
 {
 	int n = s->transport->receive(s, buffer, size);
 
-	if (cede__likely(n > 0))
+	if (cede__likely(n > 0)) {
 		s->active_ms = cede__loop_time(s->loop);
-	else if (n == CEDE_EAGAIN)
+		s->in_a_row += CEDE__WEIGHT(n);
+	} else if (n == CEDE_EAGAIN) {
 		s->may_have_data = 0;
-	else if (n == 0)
+	} else if (n == 0) {
 		s->is_at_end = 1;
-	else
+	} else {
 		s->failure = n; /* asked again, the system would call it an end of file */
+	}
 	return n;
 }
 
@@ -88,7 +90,7 @@ cancel_read(cede_future_t *future)
 static int
 may_receive(cede_stream_t *s)
 {
-	return s->may_have_data && s->in_a_row++ < CEDE__READS_IN_A_ROW;
+	return s->may_have_data && s->in_a_row < CEDE__READS_IN_A_ROW;
 }
 
 /* Nothing there yet, or enough for now: waits to be told that there is something. */
