@@ -152,6 +152,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
 	cede__list_init(&loop->children);
+	cede__list_init(&loop->lookups.waiting);
 	uv_idle_init(uv, &loop->idle); /* these two cannot fail in any libuv */
 	loop->idle.data = loop;
 	r = cede__timers_init(loop);
