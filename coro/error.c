@@ -93,6 +93,16 @@ static const struct text {
 	{ CEDE_ESRCH, "ESRCH", "no such process" },
 	{ CEDE_ECHILD, "ECHILD", "no such child process" },
 	{ CEDE_EPERM, "EPERM", "not permitted" },
+	{ CEDE_EAI_ADDRFAMILY, "EAI_ADDRFAMILY", "no address of this family for the name" },
+	{ CEDE_EAI_AGAIN, "EAI_AGAIN", "temporary failure in name resolution" },
+	{ CEDE_EAI_BADFLAGS, "EAI_BADFLAGS", "bad flags for a lookup" },
+	{ CEDE_EAI_FAIL, "EAI_FAIL", "failure in name resolution" },
+	{ CEDE_EAI_FAMILY, "EAI_FAMILY", "address family not supported" },
+	{ CEDE_EAI_NODATA, "EAI_NODATA", "no address for the name" },
+	{ CEDE_EAI_NONAME, "EAI_NONAME", "name or service not known" },
+	{ CEDE_EAI_OVERFLOW, "EAI_OVERFLOW", "name too long" },
+	{ CEDE_EAI_SERVICE, "EAI_SERVICE", "no such service for this kind of socket" },
+	{ CEDE_EAI_SOCKTYPE, "EAI_SOCKTYPE", "kind of socket not supported" },
 	{ 0, "OK", "success" },
 };
 

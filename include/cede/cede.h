@@ -7,6 +7,7 @@
 #include <cede/base.h>
 #include <cede/channel.h>
 #include <cede/coro.h>
+#include <cede/dns.h>
 #include <cede/error.h>
 #include <cede/file.h>
 #include <cede/future.h>
