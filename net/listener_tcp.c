@@ -16,6 +16,14 @@ set_option(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+static int
+is_every_address(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	return address->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
 /* What a connection inherits from its listener costs no system call of its own. */
 static int
 set_options(int fd, const struct sockaddr_storage *address, const cede_listen_options_t *o)
@@ -26,11 +34,22 @@ set_options(int fd, const struct sockaddr_storage *address, const cede_listen_op
 		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r == 0 && !o->delay)
 		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (r == 0 && address->ss_family == AF_INET6 &&
-		IN6_IS_ADDR_UNSPECIFIED(
-			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
-		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	if (r == 0 && (o->only_v6 || is_every_address(address)))
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->only_v6 != 0);
 	return r;
+}
+
+/* ":7000" on a host without IPv6. */
+static int
+open_v4_instead(const char *text, struct sockaddr_storage *address)
+{
+	char v4[32] = "0.0.0.0";
+
+	for (size_t i = 0; i < 8 && text[i]; i++)
+		v4[7 + i] = text[i];
+	return cede__address_parse(v4, address) < 0
+		? -1
+		: socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 static int
@@ -39,17 +58,13 @@ open_socket(const char *text, const cede_listen_options_t *o, int *ret_fd)
 	struct sockaddr_storage address;
 	int r = cede__address_parse(text, &address), fd;
 
+	if (r == 0 && o->only_v6 && address.ss_family != AF_INET6)
+		r = CEDE_EINVAL;
 	if (r < 0)
 		return r;
 	fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 && errno == EAFNOSUPPORT && text[0] == ':') { /* a host without IPv6 */
-		char v4[32] = "0.0.0.0";
-
-		for (size_t i = 0; i < 8 && text[i]; i++)
-			v4[7 + i] = text[i];
-		if (cede__address_parse(v4, &address) == 0)
-			fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	}
+	if (fd < 0 && errno == EAFNOSUPPORT && text[0] == ':' && !o->only_v6)
+		fd = open_v4_instead(text, &address);
 	if (fd < 0)
 		return -errno;
 
