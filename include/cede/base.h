@@ -130,6 +130,7 @@ enum {
 #define CEDE_EMFILE        (-EMFILE)
 #define CEDE_ENFILE        (-ENFILE)
 #define CEDE_ENOBUFS       (-ENOBUFS)
+#define CEDE_EMSGSIZE      (-EMSGSIZE)
 #define CEDE_ESHUTDOWN     (-ESHUTDOWN)
 #define CEDE_EDEADLK       (-EDEADLK)
 #define CEDE_ESTALE        (-ESTALE)
