@@ -77,6 +77,9 @@ struct cede__transport {
 	/** Lets go at once of all memory that is not its own; calls nothing of the stream's any more. */
 	void (*close)(cede_stream_t *stream, int is_reset);
 
+	/** The stream's memory goes. NULL: there is nothing more to let go of. */
+	void (*forget)(cede_stream_t *stream);
+
 	/* A filter's: what the transport below it reports. NULL: it is for the stream itself. */
 
 	/** 1: it is for the stream as well. */

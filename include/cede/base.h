@@ -104,6 +104,12 @@ enum {
 	CEDE_EBROKEN = -5014,
 	/** Something is left of what should be gone (<cede/testing.h>). */
 	CEDE_ELEFT = -5020,
+	/** An encrypted stream has ended without saying so: it may have been cut (<cede/tls.h>). */
+	CEDE_ETRUNCATED = -5030,
+	/** What was received is not TLS, or the peer has refused. */
+	CEDE_ETLS = -5031,
+	/** The peer's certificate is missing, or not to be trusted. */
+	CEDE_ECERT = -5032,
 };
 
 /** The end of a stream or a channel (libuv's UV_EOF). */

@@ -26,6 +26,7 @@
 #include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
+#include <cede/tls.h>
 #include <cede/unix.h>
 #include <cede/version.h>
 #include <cede/work.h>
