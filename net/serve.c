@@ -73,6 +73,7 @@ make_connection(struct cede__server *server, cede_stream_t *s)
 		.since_ms = cede__loop_time(server->loop),
 	};
 	cede__list_init(&c->link);
+	cede__list_init(&c->by_peer);
 	cede__list_append(&server->connections, &c->link);
 	s->server = c;
 	return c;
@@ -95,6 +96,7 @@ end_connection(struct cede__connection *c, int is_cut)
 			cede_close(s);
 	}
 	cede__stream_unref(s);
+	cede__list_remove(&c->by_peer);
 	cede__list_remove(&c->link);
 	cede__list_prepend(&server->spare, &c->link);
 	cede_future_resolve(&server->room, 0, NULL);
@@ -113,11 +115,11 @@ connection_ended(int result, void *connection)
 }
 
 static int
-is_welcome(const struct cede__connection *c)
+is_welcome(struct cede__connection *c)
 {
 	const cede_serve_options_t *o = &c->server->options;
 
-	return !o->accept_if || o->accept_if(c->stream, o->data);
+	return cede__serve_admit_peer(c) && (!o->accept_if || o->accept_if(c->stream, o->data));
 }
 
 static int
@@ -283,6 +285,7 @@ deinit(struct cede__server *server)
 		cede__list_remove(link);
 		cede__free(cede__container_of(link, struct cede__connection, link));
 	}
+	cede__free(server->peers);
 	cede__listener_unref(server->listener);
 }
 
@@ -303,6 +306,8 @@ cede_serve(cede_listener_t *listener, cede_fn *handler, const cede_serve_options
 	cede_group_init(&server.group);
 	server.group.policy = CEDE_GROUP_KEEP_GOING;
 	r = !handler ? CEDE_EINVAL : !server.loop ? CEDE_ENOTASK : start_stops(&server);
+	if (r == 0)
+		r = cede__serve_init_peers(&server);
 	if (r == 0 && server.options.on_ready)
 		server.options.on_ready(listener, server.options.data);
 	while (r == 0)

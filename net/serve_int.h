@@ -10,6 +10,12 @@
 
 #define CEDE__STOP_SIGNALS_MAX 8
 
+/* Who is counted as one: see serve_peers.c. */
+struct cede__peer {
+	int kind;
+	uint64_t id;
+};
+
 /* One that was accepted, until its task has ended. The stream points to it meanwhile. */
 struct cede__connection {
 	struct cede__server *server;
@@ -20,6 +26,8 @@ struct cede__connection {
 	uint8_t is_refused;         /* by accept_if, or for want of a header: to be reset */
 	struct cede__names *stated; /* by the header; NULL: it stated none */
 	struct cede__list link;     /* of cede__server::connections or ::spare */
+	struct cede__peer peer;     /* only where those are counted */
+	struct cede__list by_peer;  /* of cede__server::peers */
 };
 
 struct cede__server {
@@ -30,6 +38,7 @@ struct cede__server {
 	cede_group_t group;
 	struct cede__list connections; /* cede__connection::link */
 	struct cede__list spare;       /* cede__connection::link: memory for the next */
+	struct cede__peers *peers;     /* NULL: they are not counted */
 	cede_future_t room;            /* at the limit: one has ended */
 	int is_draining;
 
@@ -44,6 +53,12 @@ struct cede__server {
 
 /** Reads the PROXY header and notes what it states. 0; 1: the peer has closed before its first byte; or a code. */
 CEDE_SUSPENDS int cede__serve_read_header(struct cede__connection *connection);
+
+/** The table for max_per_peer, if that is asked for; freed with cede__free(). 0, CEDE_ENOMEM, libuv's. */
+int cede__serve_init_peers(struct cede__server *server);
+
+/** Counts a connection as its peer's. 0: it has too many. */
+int cede__serve_admit_peer(struct cede__connection *connection);
 
 /** Tells of all connections that are still there. */
 void cede__serve_report_leftovers(struct cede__server *server);

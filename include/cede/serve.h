@@ -41,6 +41,9 @@ typedef struct cede_serve_options {
 	 *  and is served in its turn. 0: 10,000, or as many as the limit of descriptors allows
 	 *  less 64. */
 	unsigned max_connections;
+	/** At this many of one peer the next of it is reset: one of an IPv4 address, of 64 bits of
+	 *  an IPv6 address, of a user at the other end of a unix socket. 0: no limit. */
+	unsigned max_per_peer;
 	/** Signals that end the serving, then 0; NULL: none. Not copied. */
 	const int *stop_on;
 	/** An event that ends the serving when it is set, by whomever: a handler, another task.

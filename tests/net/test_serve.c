@@ -549,7 +549,8 @@ serve_without_memory(struct pair *p)
 
 	p->listener = NULL;
 	thread = peer_start(insist, &c);
-	r = cede_serve(l, echo, &(cede_serve_options_t){ .stop_on = stop_signals });
+	r = cede_serve(l, echo,
+		&(cede_serve_options_t){ .stop_on = stop_signals, .max_per_peer = 100 });
 	peer_join(thread);
 	if (r == 0)
 		cr_expect_eq(c.replies, 3, "%d served, %d not", c.replies, c.refusals);
