@@ -75,6 +75,7 @@ static const struct text {
 	{ CEDE_ENFILE, "ENFILE", "too many open files in the system" },
 	{ CEDE_ENOBUFS, "ENOBUFS", "no buffer space" },
 	{ CEDE_EMSGSIZE, "EMSGSIZE", "message too long" },
+	{ CEDE_EPROTO, "EPROTO", "protocol error" },
 	{ CEDE_ESHUTDOWN, "ESHUTDOWN", "shut down" },
 	{ CEDE_EDEADLK, "EDEADLK", "would wait for itself" },
 	{ CEDE_ESTALE, "ESTALE", "stale handle" },

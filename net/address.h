@@ -6,6 +6,17 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* An address as the system has it. Length 0: none. */
+struct cede__name {
+	struct sockaddr_storage address;
+	socklen_t length;
+};
+
+/* Of the two ends of a stream. */
+struct cede__names {
+	struct cede__name peer, local;
+};
+
 /**
  * Reads a numeric address with its port. An empty host is every address of this
  * host, as IPv6, which with IPV6_V6ONLY off means IPv4 as well.

@@ -123,11 +123,17 @@ cede_abort(cede_stream_t *s)
 int
 cede_stream_peer(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->peer.address, s->stated->peer.length,
+			buffer, size);
 	return cede__address_of_fd(s->fd, getpeername, buffer, size);
 }
 
 int
 cede_stream_local(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->local.address, s->stated->local.length,
+			buffer, size);
 	return cede__address_of_fd(s->fd, getsockname, buffer, size);
 }

@@ -137,7 +137,8 @@ struct cede_stream {
 	struct cede__timer limits;
 
 	struct cede__resource resource;
-	void *server;          /* serve.c's */
+	void *server;                     /* serve.c's */
+	const struct cede__names *stated; /* what a PROXY header has said; NULL: the system knows */
 	cede_stream_t **place; /* whose owner closes it, if nobody has: cleared by the close */
 	void *filter;          /* tls.c's */
 

@@ -137,6 +137,7 @@ enum {
 #define CEDE_ENFILE        (-ENFILE)
 #define CEDE_ENOBUFS       (-ENOBUFS)
 #define CEDE_EMSGSIZE      (-EMSGSIZE)
+#define CEDE_EPROTO        (-EPROTO)
 #define CEDE_ESHUTDOWN     (-ESHUTDOWN)
 #define CEDE_EDEADLK       (-EDEADLK)
 #define CEDE_ESTALE        (-ESTALE)
