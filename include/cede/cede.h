@@ -2,6 +2,7 @@
 #ifndef CEDE_CEDE_H
 #define CEDE_CEDE_H
 
+#include <cede/address.h>
 #include <cede/agen.h>
 #include <cede/alloc.h>
 #include <cede/base.h>
