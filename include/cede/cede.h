@@ -26,6 +26,7 @@
 #include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
+#include <cede/udp.h>
 #include <cede/version.h>
 #include <cede/work.h>
 #include <cede/workers.h>
