@@ -120,11 +120,15 @@ cede_abort(cede_stream_t *s)
 int
 cede_stream_peer(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getpeername, buffer, size);
 }
 
 int
 cede_stream_local(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getsockname, buffer, size);
 }
