@@ -18,6 +18,7 @@ cede__stream_end_read(cede_stream_t *s, int result)
 	void *lent = result > 0 && op->kind == CEDE__READ_LENDS ? cede__stream_lend(s) : NULL;
 
 	s->reader = NULL;
+	cede__stream_wait_ended(s);
 	cede_future_resolve(&op->future, result, lent);
 }
 
@@ -94,6 +95,7 @@ cancel_read(cede_future_t *future)
 	cede_read_t *op = cede__container_of(future, cede_read_t, future);
 
 	op->stream->reader = NULL;
+	cede__stream_wait_ended(op->stream);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
