@@ -17,6 +17,16 @@ int cede__stream_receive(cede_stream_t *stream, void *buffer, size_t size);
 /** The same, behind what was read ahead. Also CEDE_ENOMEM; CEDE_EMSGSIZE: the largest buffer is full. */
 int cede__stream_receive_ahead(cede_stream_t *stream);
 
+/** Is there a read under way, be it between two of its steps? */
+static inline int
+cede__stream_is_read(const cede_stream_t *stream)
+{
+	return stream->reader != NULL || stream->is_looking;
+}
+
+/** cede_read(), for whoever is_looking. */
+CEDE_SUSPENDS ssize_t cede__stream_read_next(cede_stream_t *stream, void *buffer, size_t size);
+
 /** Takes all that was read ahead, and has it lent. */
 void *cede__stream_lend(cede_stream_t *stream);
 
