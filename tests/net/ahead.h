@@ -87,10 +87,11 @@ struct feed {
 	struct ends *ends;
 	const char *data;
 	size_t size;
-	size_t cut;    /* the first piece's end; 0: at once all */
-	size_t piece;  /* the others' size; 0: all the rest */
-	unsigned seed; /* not 0: pieces of random sizes, up to `piece` */
-	int is_over;   /* nobody reads any more */
+	size_t cut;   /* the first piece's end; 0: at once all */
+	size_t piece; /* the others' size; 0: all the rest */
+	unsigned
+		seed; /* not 0: pieces of random sizes up to `piece`, and no turns of the loop between */
+	int is_over; /* nobody reads any more */
 };
 
 static inline size_t
@@ -116,8 +117,11 @@ feed(void *arg)
 	for (size_t at = 0; at < f->size; at += n) {
 		n = next_piece(f, at);
 		cr_assert_eq(peer_send(f->ends->peer, f->data + at, n), 0);
-		while (!f->is_over && unread_by(f->ends->stream) > 0)
+		while (!f->is_over && unread_by(f->ends->stream) > 0) {
+			if (f->seed && f->ends->stream->reader)
+				cede__stream_readable(f->ends->stream);
 			let_others_run();
+		}
 	}
 	hang_up(f->ends);
 	return 0;
