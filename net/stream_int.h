@@ -107,6 +107,7 @@ struct cede_stream {
 	uint8_t is_broken;   /* a write was given up half-way */
 	uint8_t is_sending;  /* cede_sendfile() writes: nobody else may */
 	uint8_t is_holding;  /* the transport has taken bytes that have not gone yet */
+	uint8_t is_looking;  /* a read of several steps is under way: nobody else may take bytes */
 	uint8_t is_timed_out; /* one of the limits has passed */
 	uint8_t is_closed;    /* the transport is closed */
 	uint8_t is_released;  /* cede_close() was called */
@@ -154,7 +155,6 @@ struct cede_stream {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
-		uv_tty_t tty;
 		struct cede__memory_end *memory;
 	} own; /* libuv's handle, unless it was adopted; or the end of a pair in memory */
 };
@@ -194,6 +194,14 @@ void cede__stream_take_handle(cede_stream_t *stream, uv_stream_t *handle);
 
 /** Notes the descriptor of a handle that is no TCP handle of ours, and what it can do. 0, or a code. */
 int cede__stream_take_fd(cede_stream_t *stream, int fd);
+
+/** Is somebody in it: also a task whose wait is over, and which has yet to run? */
+static inline int
+cede__stream_is_in_use(const cede_stream_t *stream)
+{
+	return stream->reader || stream->writer || stream->is_sending ||
+		stream->refs > 1 + (uint32_t)(stream->server != NULL);
+}
 
 /** Is the descriptor the only thing that carries its bytes? */
 static inline int
