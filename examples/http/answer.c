@@ -157,6 +157,8 @@ answer_begin(struct exchange *x, int status)
 		return r;
 	answer_reset(x);
 	x->status = status;
+	if (x->worker->is_draining)
+		x->keeps_alive = 0;
 	put(x, line.data, line.size);
 	put(x, "Date: ", LENGTH("Date: "));
 	put(x, date_now(x->worker), DATE_SIZE - 1);

@@ -85,7 +85,7 @@ has_same_version(struct bytes value, const struct version *version)
 {
 	time_t time;
 
-	if (value.size > 0 && (*value.data == '"' || *value.data == 'W'))
+	if (value.size > 1 && (value.data[0] == '"' || value.data[1] == '/'))
 		return has_etag(value, version->etag, 1);
 	return date_parse(value, &time) == 0 && time == version->written_s;
 }

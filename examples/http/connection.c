@@ -81,6 +81,28 @@ wait_for_request(struct connection *c, struct bytes *ret_input)
 
 /* ---- one exchange ---- */
 
+/* A line for an exchange. Its words are a stranger's: they must not write our log. */
+static void
+write_log(struct exchange *x, int has_head)
+{
+	const struct bytes target = request_target(&x->request);
+	char peer[56] = "-", text[256];
+	size_t size = 0;
+
+	if (!x->worker->server->has_log)
+		return;
+	(void)cede_stream_peer(x->stream, peer, sizeof peer);
+	while (size < target.size && size < sizeof text - 1) {
+		const char c = target.data[size];
+
+		text[size++] = c > ' ' && c < 0x7f && c != '"' ? c : '?';
+	}
+	text[size] = '\0';
+	printf("%s \"%s %s HTTP/1.%d\" %d %lld\n", peer,
+		has_head ? llhttp_method_name(x->request.method) : "-", size > 0 ? text : "-",
+		x->request.minor_version, x->status, (long long)x->size);
+}
+
 /* The answer to what can't be answered as it was meant to be. It is the last one. */
 static CEDE_SUSPENDS int
 refuse(struct exchange *x, int status)
@@ -93,12 +115,23 @@ refuse(struct exchange *x, int status)
 	return r < 0 ? r : 0;
 }
 
+/* The same to what is no request. */
+static CEDE_SUSPENDS int
+refuse_head(struct exchange *x, int status)
+{
+	int r = refuse(x, status);
+
+	write_log(x, 0);
+	return r;
+}
+
 static CEDE_SUSPENDS int
 read_head(struct exchange *x)
 {
 	struct bytes body;
 	int r;
 
+	answer_reset(x);
 	x->deadline_ms = 0;
 	for (;;) {
 		switch (request_parse(&x->request, &x->input, &body)) {
@@ -106,7 +139,7 @@ read_head(struct exchange *x)
 			x->deadline_ms = 0;
 			return 1;
 		case REQUEST_BROKEN:
-			return refuse(x, x->request.status);
+			return refuse_head(x, x->request.status);
 		default:
 			break;
 		}
@@ -115,28 +148,10 @@ read_head(struct exchange *x)
 				cede_loop_now(cede_loop_current()) + x->worker->server->head_ms;
 		r = exchange_fill(x);
 		if (r == CEDE_ETIMEDOUT && x->refusal != 0)
-			return refuse(x, x->refusal);
+			return refuse_head(x, x->refusal);
 		if (r <= 0)
 			return r;
 	}
-}
-
-static void
-write_log(struct exchange *x)
-{
-	const struct bytes target = request_target(&x->request);
-	char peer[56] = "-", text[256];
-	size_t size = 0;
-
-	(void)cede_stream_peer(x->stream, peer, sizeof peer);
-	while (size < target.size && size < sizeof text - 1) {
-		const char c = target.data[size]; /* a stranger's: it must not write our log */
-
-		text[size++] = c > ' ' && c < 0x7f && c != '"' ? c : '?';
-	}
-	text[size] = '\0';
-	printf("%s \"%s %s HTTP/1.%d\" %d %lld\n", peer, llhttp_method_name(x->request.method),
-		text, x->request.minor_version, x->status, (long long)x->size);
 }
 
 /* What a handler has left of a body is in the way of the next request. */
@@ -163,7 +178,7 @@ respond(struct exchange *x)
 	int r;
 
 	answer_reset(x);
-	x->keeps_alive = !x->request.wants_close && !x->worker->is_draining;
+	x->keeps_alive = !x->request.wants_close;
 	r = routes_handle(x);
 	if (r == 0 && !x->is_ended)
 		r = CEDE_EINVAL; /* the handler's mistake */
@@ -171,8 +186,7 @@ respond(struct exchange *x)
 		r = refuse(x, x->refusal != 0 ? x->refusal : 500);
 	if (r < 0)
 		return r;
-	if (x->worker->server->has_log)
-		write_log(x);
+	write_log(x, 1);
 	if (x->keeps_alive && !x->request.is_complete)
 		x->keeps_alive = skip_body(x) > 0;
 	return x->keeps_alive;

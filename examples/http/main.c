@@ -197,6 +197,15 @@ read_option(int option, const char *text, struct server *o)
 	}
 }
 
+/* Each worker would be given a port of its own. */
+static int
+has_port_0(const char *address)
+{
+	const char *port = strrchr(address, ':');
+
+	return port && strcmp(port, ":0") == 0;
+}
+
 /* 0: go on; 1: answered, exit with 0; -1: exit with 2. */
 static int
 read_options(int argc, char **argv, struct server *o)
@@ -230,6 +239,10 @@ read_options(int argc, char **argv, struct server *o)
 		o->address = argv[optind++];
 	if (optind < argc) {
 		usage(stderr);
+		return -1;
+	}
+	if (o->workers != 1 && has_port_0(o->address)) {
+		fprintf(stderr, "http: port 0 is for one worker\n");
 		return -1;
 	}
 	return 0;

@@ -77,34 +77,39 @@ on_field_name(llhttp_t *parser, const char *at, size_t size)
 	struct request *r = parser->data;
 	struct request_field *field = &r->fields[r->field_count];
 
-	if (!r->is_in_head)
-		return 0; /* of a trailer */
+	if (!r->is_in_head || size == 0)
+		return 0; /* of a trailer; or nothing */
 	if (!r->is_in_name) {
 		if (r->field_count == r->limits->fields)
 			return refuse(r, 431);
 		*field = (struct request_field){ { 0, 0 }, { 0, 0 } };
 		r->is_in_name = 1;
-		r->is_in_value = 0;
 	}
 	return append(r, &field->name, at, size);
 }
 
-/*
- * A value may go on in the next line (obs-fold), which proxies understand in different
- * ways: it is refused (RFC 9112, 5.2). A piece that goes on otherwise is one that was cut
- * by the ends of two inputs.
- */
+/* What was before this, but for blanks. */
+static char
+char_before(const struct request *r, const char *at)
+{
+	while (at > r->input_begin) {
+		at--;
+		if (*at != ' ' && *at != '\t')
+			return *at;
+	}
+	return r->last;
+}
+
+/* A value that goes on in the next line (obs-fold) is understood in different ways: no (RFC 9112, 5.2). */
 static int
 on_field_value(llhttp_t *parser, const char *at, size_t size)
 {
 	struct request *r = parser->data;
 
-	if (!r->is_in_head)
+	if (!r->is_in_head || size == 0)
 		return 0;
-	if (r->is_in_value && (!r->was_cut || at != r->input_begin))
+	if (!r->is_in_name || char_before(r, at) == '\n')
 		return refuse(r, 400);
-	r->is_in_value = 1;
-	r->was_cut = at + size == r->input_end;
 	return append(r, &r->fields[r->field_count].value, at, size);
 }
 
@@ -113,10 +118,12 @@ on_field_complete(llhttp_t *parser)
 {
 	struct request *r = parser->data;
 
-	if (r->is_in_head) {
-		r->field_count++;
-		r->is_in_name = 0;
-	}
+	if (!r->is_in_head)
+		return 0;
+	if (!r->is_in_name)
+		return refuse(r, 400); /* it has no name */
+	r->field_count++;
+	r->is_in_name = 0;
 	return 0;
 }
 
@@ -163,6 +170,8 @@ check_field(struct request *r, const struct request_field *field, struct counts 
 			return 0;
 		if (r->minor_version == 0 || counts->codings++ > 0)
 			return 400;
+		if (!r->is_chunked)
+			return 400; /* its end can't be known */
 		return bytes_equal_nocase(value, bytes_of("chunked")) ? 0 : 501;
 	default:
 		return 0;
@@ -305,12 +314,11 @@ parse_some(struct request *r, struct bytes *input)
 	if (r->is_in_head && size > r->limits->head - r->bytes)
 		size = r->limits->head - (size_t)r->bytes;
 	r->input_begin = input->data;
-	r->input_end = input->data + size;
-
 	llhttp_resume(&r->parser);
 	error = llhttp_execute(&r->parser, input->data, size);
 	if (error != HPE_OK)
 		size = (size_t)(llhttp_get_error_pos(&r->parser) - input->data);
+	r->last = char_before(r, input->data + size);
 	input->data += size;
 	input->size -= size;
 	r->bytes += size;

@@ -70,17 +70,16 @@ struct request {
 	uint8_t is_complete; /* nothing is missing */
 
 	/* private, cleared with the above for each request */
-	uint8_t is_in_head, is_in_name, is_in_value, was_cut;
-	uint8_t has_new_head;
-	char first; /* character */
+	uint8_t is_in_head, is_in_name, has_new_head;
+	char first, last; /* characters; the last one that is no blank */
 	struct request_span target;
 	uint32_t text_size;
 
 	/* private */
 	llhttp_t parser;
 	const struct request_limits *limits;
-	const char *input_begin, *input_end; /* while it parses */
-	struct bytes piece;                  /* of the body, just found */
+	const char *input_begin; /* while it parses */
+	struct bytes piece;      /* of the body, just found */
 	struct request_field fields[REQUEST_FIELDS_MAX];
 	uint32_t text_capacity;
 	char *text; /* small, or allocated */
