@@ -106,6 +106,19 @@ answer_flush(struct exchange *x)
 	return n < 0 ? (int)n : 0;
 }
 
+/* The same, and a piece of a body behind it, from where it is. */
+static CEDE_SUSPENDS int
+write_behind(struct exchange *x, const void *data, size_t size)
+{
+	const struct iovec pieces[] = { { x->out, x->out_size }, { (void *)data, size } };
+	ssize_t n = cede_writev(x->stream, pieces, 2);
+
+	x->is_sent = 1;
+	x->out_size = 0;
+	x->start = 0;
+	return n < 0 ? (int)n : 0;
+}
+
 static CEDE_SUSPENDS int
 make_room(struct exchange *x, size_t size)
 {
@@ -218,7 +231,6 @@ answer_chunked(struct exchange *x)
 static CEDE_SUSPENDS int
 write_plain(struct exchange *x, const void *data, size_t size)
 {
-	ssize_t n;
 	int r;
 
 	if (size <= COPY_MAX) {
@@ -227,11 +239,7 @@ write_plain(struct exchange *x, const void *data, size_t size)
 			put(x, data, size);
 		return r;
 	}
-	r = answer_flush(x);
-	if (r < 0)
-		return r;
-	n = cede_write(x->stream, data, size);
-	return n < 0 ? (int)n : 0;
+	return write_behind(x, data, size);
 }
 
 static CEDE_SUSPENDS int

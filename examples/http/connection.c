@@ -76,7 +76,7 @@ wait_for_request(struct connection *c, struct bytes *ret_input)
 	leave_idle(c);
 	if (n > 0)
 		*ret_input = (struct bytes){ data, (size_t)n };
-	return n == CEDE_ETIMEDOUT ? 0 : (int)n;
+	return n == CEDE_ETIMEDOUT || n == CEDE_ETRUNCATED ? 0 : (int)n;
 }
 
 /* ---- one exchange ---- */
@@ -247,8 +247,12 @@ connection_run(struct worker *worker, cede_stream_t *stream)
 {
 	struct connection c = { .stream = stream, .worker = worker };
 	struct bytes input = { NULL, 0 };
-	int r;
+	int r = 0;
 
+	if (worker->server->tls)
+		r = cede_tls_accept(stream, worker->server->tls, NULL);
+	if (r < 0)
+		return r;
 	do {
 		struct exchange *x;
 

@@ -19,7 +19,8 @@ struct server {
 	uint64_t head_ms; /* for a whole head, from its first byte */
 	uint64_t body_ms; /* for a whole body */
 	uint64_t drain_ms;
-	int root; /* descriptor of the directory whose files are served; -1: none */
+	int root;        /* descriptor of the directory whose files are served; -1: none */
+	cede_tls_t *tls; /* NULL: in plain text */
 	int has_log;
 };
 

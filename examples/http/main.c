@@ -51,15 +51,17 @@ drainer(void *arg)
 static void
 announce(cede_listener_t *listener, void *data)
 {
+	const char *scheme;
 	char address[64];
 
 	/* The last of the workers: from now on a signal ends all. */
 	if (cede_worker_index() != cede_worker_count() - 1 ||
 		cede_listener_address(listener, address, sizeof address) < 0)
 		return;
+	scheme = ((struct worker *)data)->server->tls ? "-k https" : "http";
 	printf("listening on %s\n", address);
-	printf("talk to it:   curl -i http://%s/hello\n", address);
-	printf("      or:     curl -i http://%s/echo -d something\n", address);
+	printf("talk to it:   curl -i %s://%s/hello\n", scheme, address);
+	printf("      or:     curl -i %s://%s/echo -d something\n", scheme, address);
 	printf("end it:       Ctrl-C\n");
 	fflush(stdout);
 }
@@ -128,6 +130,7 @@ usage(FILE *to)
 		"Serves files, /hello and /echo by HTTP/1.1.\n"
 		"\n"
 		"  --root DIRECTORY  serve the files below it (default: none)\n"
+		"  --tls CERT KEY    encrypt: files with the certificate and its key\n"
 		"  --workers N       use so many threads; 0: one for each core (default 1)\n"
 		"  --body BYTES      refuse larger bodies of requests (default 16777216)\n"
 		"  --idle MS         end connections on which nothing moves for so long (default "
@@ -158,6 +161,28 @@ read_root(const char *path, struct server *o)
 	if (o->root < 0)
 		fprintf(stderr, "http: %s: %s\n", path, cede_strerror(o->root));
 	return o->root < 0 ? -1 : 0;
+}
+
+static int
+read_tls(const char *chain, const char *key, struct server *o)
+{
+	static const char *const alpn[] = { "http/1.1", NULL };
+	const cede_tls_certificate_t certificate = { .chain_file = chain, .key_file = key };
+	const cede_tls_options_t how = {
+		.certificates = &certificate,
+		.certificate_count = 1,
+		.alpn = alpn,
+	};
+	int r;
+
+	if (!key || o->tls) {
+		usage(stderr);
+		return -1;
+	}
+	r = cede_tls_create_server(&how, &o->tls);
+	if (r < 0)
+		fprintf(stderr, "http: --tls: %s\n", cede_error_text(r));
+	return r;
 }
 
 /* 0; -1: there is no such option, or it is no such number. */
@@ -212,6 +237,7 @@ read_options(int argc, char **argv, struct server *o)
 {
 	static const struct option names[] = {
 		{ "root", required_argument, NULL, 'r' },
+		{ "tls", required_argument, NULL, 't' },
 		{ "workers", required_argument, NULL, 'w' },
 		{ "body", required_argument, NULL, 'b' },
 		{ "idle", required_argument, NULL, 'i' },
@@ -229,9 +255,12 @@ read_options(int argc, char **argv, struct server *o)
 			usage(stdout);
 			return 1;
 		}
-		if (read_option(c, optarg, o) < 0) {
-			if (c != 'r')
-				usage(stderr);
+		if (c == 't') {
+			if (read_tls(optarg, argv[optind], o) < 0)
+				return -1;
+			optind++;
+		} else if (read_option(c, optarg, o) < 0) {
+			usage(stderr);
 			return -1;
 		}
 	}
@@ -272,6 +301,7 @@ main(int argc, char **argv)
 	} else {
 		r = r < 0 ? 2 : 0;
 	}
+	cede_tls_unref(options.tls);
 	if (options.root >= 0)
 		close(options.root);
 	return r;

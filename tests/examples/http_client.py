@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,15 @@ def chunks(*pieces):
 
 CHUNKED = 'Transfer-Encoding: chunked'
 HELLO = request('GET', '/hello')
+
+
+def cert(name):
+  return os.path.join(os.path.dirname(__file__), '..', 'support', 'certs', name)
+
+
+def has_tls():
+  got = subprocess.run([HTTP, '--tls', '/nowhere', '/nowhere'], capture_output=True, text=True)
+  return 'not supported' not in got.stderr
 
 
 class Server(Program):
@@ -651,6 +661,61 @@ class Files(unittest.TestCase):
   def test_without_a_root_there_are_no_files(self):
     with Server() as server, server.connect() as client:
       self.assertEqual(client.get('/').status, 404)
+
+
+class Encrypted(unittest.TestCase):
+  def server(self, *options):
+    return Server('--tls', cert('server.pem'), cert('server.key'), *options)
+
+  def connect(self, server):
+    context = ssl.create_default_context(cafile=cert('ca.pem'))
+    client = server.connect()
+    client.socket = context.wrap_socket(client.socket, server_hostname='localhost')
+    client.file = client.socket.makefile('rb')
+    return client
+
+  def setUp(self):
+    if not has_tls():
+      self.skipTest('built without TLS')
+
+  def test_all_is_as_in_plain_text(self):
+    body = random.Random(4).randbytes(MIB)
+    with tempfile.TemporaryDirectory() as root, self.server('--root', root) as server:
+      with open(os.path.join(root, 'file'), 'wb') as file:
+        file.write(body)
+      with self.connect(server) as client:
+        for _ in range(3):
+          self.assertEqual(client.get('/hello').body, b'Hello, world!\n')
+        self.assertEqual(client.ask(request('POST', '/echo', body=b'x' * 30000)).body, b'x' * 30000)
+        self.assertTrue(client.get('/file').body == body)
+        self.assertTrue(client.get('/file', 'Range: bytes=7-99999').body == body[7:100000])
+        client.send(HELLO * 100)
+        for _ in range(100):
+          self.assertEqual(client.read_answer().status, 200)
+        answer = client.get('/hello', 'Connection: close')
+        self.assertEqual(answer.fields['Connection'], 'close')
+        self.assertTrue(client.is_at_end())  # with close_notify, or this raises
+
+  def test_plain_text_is_no_handshake(self):
+    with self.server() as server:
+      with server.connect() as client:
+        client.send(HELLO)
+        self.assertNotIn(b'HTTP', client.receive_all_or_reset())
+      with self.connect(server) as client:
+        self.assertEqual(client.get('/hello').status, 200)
+
+  def test_curl_takes_the_connection_again(self):
+    with self.server() as server:
+      url = 'https://%s:%d/hello' % server.address
+      got = subprocess.run(['curl', '--silent', '--show-error', '--fail', '--cacert', cert('ca.pem'),
+                            '--write-out', '%{num_connects}', url, url], capture_output=True)
+      self.assertEqual((got.returncode, got.stderr), (0, b''))
+      self.assertEqual(got.stdout, b'Hello, world!\n1Hello, world!\n0')
+
+  def test_a_certificate_that_is_not_there_is_said(self):
+    got = subprocess.run([HTTP, '--tls', '/nowhere', '/nowhere'], capture_output=True, text=True)
+    self.assertEqual(got.returncode, 2)
+    self.assertIn('/nowhere', got.stderr)
 
 
 class Programs(unittest.TestCase):
