@@ -44,6 +44,15 @@ need_test() {
 	has redis-cli || lacks redis-tools redis-cli
 	has nc || lacks netcat-openbsd 'nc, netcat'
 	has openssl || lacks openssl 'the program openssl'
+	has curl || lacks curl curl
+	has wrk || lacks wrk wrk
+	need_llhttp
+}
+
+# What examples/http parses with: a library, or sources, as Debian has them.
+need_llhttp() {
+	has_library libllhttp 9 || [ -e /usr/share/llhttp/llhttp.c ] ||
+		lacks node-llhttp 'llhttp, the parser of HTTP'
 }
 
 can_sanitize() {

@@ -20,8 +20,8 @@ def wait_until(what, condition):
 class Program:
   """A running server. Leaving the block ends it and expects it to end well."""
 
-  def __init__(self, path, *options):
-    self.process = subprocess.Popen([path, *options, '127.0.0.1:0'], text=True,
+  def __init__(self, path, *options, at='127.0.0.1:0'):
+    self.process = subprocess.Popen([path, *options, at], text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = self.process.stdout.readline()
     match = re.fullmatch(r'listening on (127\.0\.0\.1):(\d+)\n', line)
@@ -95,6 +95,16 @@ class Connection:
   def receive_all(self):
     """Until the end of file; a reset is an error."""
     return self.file.read()
+
+  def receive_all_or_reset(self):
+    """What comes until the connection ends, in whatever way."""
+    data = b''
+    try:
+      while piece := self.file.read1(65536):
+        data += piece
+    except ConnectionError:
+      pass
+    return data
 
   def reset(self):
     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
