@@ -186,8 +186,8 @@ CONFIG_TEST(a_text_that_is_damaged_anywhere_never_crashes)
 		cede_tls_t *tls = NULL;
 
 		chain[i] ^= 0x15;
-		if (cede_tls_create_server(
-			    &(cede_tls_options_t){ .certificates = &c, .certificate_count = 1 },
+		if (cede_tls_create_server(&(cede_tls_options_t){ .certificates = &c,
+						   .certificate_count = 1 },
 			    &tls) < 0)
 			refused++;
 		cede_tls_unref(tls);

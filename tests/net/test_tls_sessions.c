@@ -82,8 +82,8 @@ TLS_TEST(tls_sessions, a_ticket_of_1_3_is_used_once)
 	had = p->client_tls->sessions.count;
 	cr_assert_eq(had, 2, "OpenSSL's servers give two");
 	for (; had > 0; had--) {
-		SSL_SESSION *session = cede__tls_sessions_get(&p->client_tls->sessions,
-			"example.test");
+		SSL_SESSION *session =
+			cede__tls_sessions_get(&p->client_tls->sessions, "example.test");
 
 		cr_assert_not_null(session);
 		SSL_SESSION_free(session);
