@@ -42,6 +42,7 @@ need_test() {
 	has python3 || lacks python3 python3
 	has redis-cli || lacks redis-tools redis-cli
 	has nc || lacks netcat-openbsd 'nc, netcat'
+	has curl || lacks curl curl
 }
 
 can_sanitize() {
@@ -64,6 +65,8 @@ need_ci() {
 	has qemu-aarch64 || lacks qemu-user qemu-user
 	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
+	# Not for need_test: where there is an init its package starts a web server at once.
+	has nginx || [ -x /usr/sbin/nginx ] || lacks nginx-light nginx
 	need_hosts
 }
 
