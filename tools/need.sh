@@ -75,6 +75,8 @@ need_ci() {
 	has qemu-aarch64 || lacks qemu-user qemu-user
 	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
+	# Not for need_test: where there is an init its package starts a web server at once.
+	has nginx || [ -x /usr/sbin/nginx ] || lacks nginx-light nginx
 	need_hosts
 }
 
