@@ -51,8 +51,11 @@ cede__stream_ref(cede_stream_t *s)
 void
 cede__stream_unref(cede_stream_t *s)
 {
-	if (--s->refs == 0)
-		cede__free(s);
+	if (--s->refs > 0)
+		return;
+	if (s->transport->forget)
+		s->transport->forget(s);
+	cede__free(s);
 }
 
 /* ---- closing ---- */

@@ -41,11 +41,13 @@
 
 #include "loop/loop_int.h"
 
-/* Reads of one stream, before libuv gets its turn. */
-#define CEDE__READS_IN_A_ROW 64
-
-/* Writes of one stream, before the other tasks get theirs. */
+/*
+ * Reads of one stream that do not wait, before libuv gets its turn; and writes, before the
+ * other tasks get theirs. A large one counts for several: it is the time that counts.
+ */
+#define CEDE__READS_IN_A_ROW  64
 #define CEDE__WRITES_IN_A_ROW 64
+#define CEDE__WEIGHT(bytes)   (1 + (uint32_t)((size_t)(bytes) >> 14))
 
 /** What carries a stream's bytes. None of it waits, or runs a task. */
 struct cede__transport {
@@ -75,6 +77,9 @@ struct cede__transport {
 	/** Lets go at once of all memory that is not its own; calls nothing of the stream's any more. */
 	void (*close)(cede_stream_t *stream, int is_reset);
 
+	/** The stream's memory goes. NULL: there is nothing more to let go of. */
+	void (*forget)(cede_stream_t *stream);
+
 	/* A filter's: what the transport below it reports. NULL: it is for the stream itself. */
 
 	/** 1: it is for the stream as well. */
@@ -101,11 +106,11 @@ struct cede_stream {
 	uint8_t is_broken;   /* a write was given up half-way */
 	uint8_t is_sending;  /* cede_sendfile() writes: nobody else may */
 	uint8_t is_holding;  /* the transport has taken bytes that have not gone yet */
-	uint8_t is_timed_out;    /* one of the limits has passed */
-	uint8_t is_closed;       /* the transport is closed */
-	uint8_t is_released;     /* cede_close() was called */
-	uint8_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
-	uint8_t in_a_row;        /* reads that did not wait, since there was a report last */
+	uint8_t is_timed_out; /* one of the limits has passed */
+	uint8_t is_closed;    /* the transport is closed */
+	uint8_t is_released;  /* cede_close() was called */
+	uint32_t in_a_row; /* reads that did not wait, by weight, since there was a report last */
+	uint32_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
 
 	/* What was read ahead. */
 	uint8_t reads_large; /* the next buffer is a large one */

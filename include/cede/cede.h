@@ -7,6 +7,7 @@
 #include <cede/base.h>
 #include <cede/channel.h>
 #include <cede/coro.h>
+#include <cede/dns.h>
 #include <cede/error.h>
 #include <cede/file.h>
 #include <cede/future.h>
@@ -25,6 +26,7 @@
 #include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
+#include <cede/tls.h>
 #include <cede/unix.h>
 #include <cede/version.h>
 #include <cede/work.h>
