@@ -126,6 +126,8 @@ cede_stream_peer(const cede_stream_t *s, char *buffer, size_t size)
 	if (s->stated)
 		return cede__address_format(&s->stated->peer.address, s->stated->peer.length,
 			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getpeername, buffer, size);
 }
 
@@ -135,5 +137,7 @@ cede_stream_local(const cede_stream_t *s, char *buffer, size_t size)
 	if (s->stated)
 		return cede__address_format(&s->stated->local.address, s->stated->local.length,
 			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getsockname, buffer, size);
 }

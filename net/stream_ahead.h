@@ -42,6 +42,16 @@ cede__stream_give_buffer(cede_stream_t *s)
 /** Room behind what was read ahead, in the buffer there is. 0; CEDE_ENOMEM; CEDE_EMSGSIZE: the largest is full. */
 int cede__stream_make_room(cede_stream_t *stream);
 
+/** Is there a read under way, be it between two of its steps? */
+static inline int
+cede__stream_is_read(const cede_stream_t *stream)
+{
+	return stream->reader != NULL || stream->is_looking;
+}
+
+/** cede_read(), for whoever is_looking. */
+CEDE_SUSPENDS ssize_t cede__stream_read_next(cede_stream_t *stream, void *buffer, size_t size);
+
 /** Takes all that was read ahead, and has it lent. */
 static inline void *
 cede__stream_lend(cede_stream_t *s)

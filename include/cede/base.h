@@ -158,6 +158,11 @@ enum {
 #define CEDE_E2BIG         (-E2BIG)
 #define CEDE_ESRCH         (-ESRCH)
 #define CEDE_ECHILD        (-ECHILD)
+#define CEDE_EMSGSIZE      (-EMSGSIZE)
+#define CEDE_EDESTADDRREQ  (-EDESTADDRREQ)
+#define CEDE_ENETUNREACH   (-ENETUNREACH)
+#define CEDE_EHOSTUNREACH  (-EHOSTUNREACH)
+#define CEDE_ENODEV        (-ENODEV)
 
 /* Of names and services (<cede/dns.h>), in a range of libuv's own. */
 #define CEDE_EAI_ADDRFAMILY (-3000) /**< it has addresses, of another family */

@@ -12,6 +12,8 @@
 
 #include <cede/tls.h>
 
+#include "net/tls_int.h"
+
 #include "tests/net/pair.h"
 
 /** A file beside the tests' certificates. The texts stay. */
