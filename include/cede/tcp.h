@@ -39,6 +39,21 @@ typedef struct cede_listen_options {
 CEDE_API int cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 	cede_listener_t **ret_listener);
 
+/**
+ * Listens on a name: "localhost:7000", "example.org:https", ":http". Of its addresses the
+ * first that can be listened on is taken, in the order in which the resolver says them;
+ * cede_listener_address() tells which. To listen on all of them look them up
+ * (<cede/dns.h>) and listen on each. An address is taken as by cede_tcp_listen(), without
+ * asking anybody.
+ *
+ * @return as cede_tcp_listen(), of the first address if none can be listened on;
+ *   CEDE_EAI_NONAME, … as cede_dns_lookup(); CEDE_EXIT, CEDE_ETIMEDOUT
+ *
+ * Suspends, unless it is an address. A cancel abandons the lookup; nothing is left open.
+ */
+CEDE_API CEDE_SUSPENDS int cede_tcp_listen_name(const char *name,
+	const cede_listen_options_t *options, cede_listener_t **ret_listener);
+
 /** Stops listening. An accept under way returns CEDE_ECANCELED. NULL is allowed. Never suspends. */
 CEDE_API void cede_listener_close(cede_listener_t *listener);
 
