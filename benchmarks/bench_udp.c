@@ -4,9 +4,10 @@
  *
  *   udp_uv_echo      the baseline: two uv_udp_t, uv_udp_try_send() in the callback
  *   udp_cede_echo    two tasks: a receive and a send each
- *   udp_uv_burst     32 under way at a time, received by libuv's recvmmsg(), answered one by one
- *   udp_cede_burst   the same one by one
- *   udp_cede_many    the same by cede_udp_receive_many() and cede_udp_send_many()
+ *   udp_uv_burst     the same with 32 under way at a time
+ *   udp_cede_burst
+ *   udp_uv_many      received by UV_UDP_RECVMMSG, answered one by one, for want of more
+ *   udp_cede_many    by cede_udp_receive_many() and cede_udp_send_many()
  *   udp_bare_echo    the floor: sendto() and recvfrom() on blocking sockets, no loop at all
  */
 #include <netinet/in.h>
@@ -84,6 +85,7 @@ struct uv_round_trips {
 	struct sockaddr_in address; /* the server's */
 	uint64_t left;              /* to be sent */
 	uint64_t awaited;
+	uint64_t burst;
 	char buffer[BURST * 65536]; /* as recvmmsg() of libuv's wants it */
 	size_t buffer_size;
 };
@@ -129,12 +131,11 @@ uv_answer(uv_udp_t *client, ssize_t n, const uv_buf_t *buffer, const struct sock
 	unsigned flags)
 {
 	struct uv_round_trips *t = client->loop->data;
-	const int burst = t->buffer_size > 65536 ? BURST : 1;
 
 	check("answer", n);
 	if (!from || --t->awaited > 0)
 		return;
-	for (int i = 0; i < burst && t->left > 0; i++)
+	for (uint64_t i = 0; i < t->burst && t->left > 0; i++)
 		uv_ask(t);
 	if (t->awaited == 0) {
 		uv_close((uv_handle_t *)&t->server, NULL);
@@ -154,27 +155,40 @@ uv_open(struct uv_round_trips *t, uv_udp_t *handle, unsigned flags, uv_udp_recv_
 }
 
 static void
-run_uv(void *arg, uint64_t n)
+run_uv_by(unsigned burst, unsigned flags, uint64_t n)
 {
 	static struct uv_round_trips t;
-	const int *burst = arg;
-	const unsigned flags = *burst > 1 ? UV_UDP_RECVMMSG : 0;
 	int size = sizeof t.address;
 
 	t.left = n;
 	t.awaited = 0;
-	t.buffer_size = *burst > 1 ? sizeof t.buffer : 65536;
+	t.burst = burst;
+	t.buffer_size = flags ? sizeof t.buffer : 65536;
 	check("uv_loop_init", uv_loop_init(&t.loop));
 	t.loop.data = &t;
 	uv_open(&t, &t.server, flags, uv_echo);
 	uv_open(&t, &t.client, flags, uv_answer);
 	uv_udp_getsockname(&t.server, (struct sockaddr *)&t.address, &size);
-	for (int i = 0; i < *burst && t.left > 0; i++)
+	for (unsigned i = 0; i < burst && t.left > 0; i++)
 		uv_ask(&t);
 	uv_run(&t.loop, UV_RUN_DEFAULT);
 	check("uv_loop_close", uv_loop_close(&t.loop));
 	if (t.left > 0 || t.awaited > 0)
 		die("answers are missing", CEDE_EOF);
+}
+
+static void
+run_uv(void *arg, uint64_t n)
+{
+	const unsigned *burst = arg;
+
+	run_uv_by(*burst, 0, n);
+}
+
+static void
+run_uv_many(void *arg, uint64_t n)
+{
+	run_uv_by(BURST, UV_UDP_RECVMMSG, n);
 }
 
 /* ---- cede ---- */
@@ -298,7 +312,7 @@ run_cede(void *arg, uint64_t n)
 int
 main(int argc, char **argv)
 {
-	static int one = 1, burst = BURST;
+	static unsigned one = 1, burst = BURST;
 	static struct round_trips single = { .burst = 1, .echo = echo, .ask = ask };
 	static struct round_trips bursts = { .burst = BURST, .echo = echo, .ask = ask };
 	static struct round_trips many = { .echo = echo_many, .ask = ask_many };
@@ -308,7 +322,8 @@ main(int argc, char **argv)
 		{ "udp_cede_echo", run_cede, &single, 1, "udp_uv_echo" },
 		{ "udp_uv_burst", run_uv, &burst, 1, NULL },
 		{ "udp_cede_burst", run_cede, &bursts, 1, "udp_uv_burst" },
-		{ "udp_cede_many", run_cede, &many, 1, "udp_uv_burst" },
+		{ "udp_uv_many", run_uv_many, NULL, 1, NULL },
+		{ "udp_cede_many", run_cede, &many, 1, "udp_uv_many" },
 	};
 	const struct bench_suite suite = {
 		.backend = "libuv",
