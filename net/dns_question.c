@@ -269,7 +269,8 @@ add_address(struct result_block *block, const struct addrinfo *a)
 	memset(to, 0, sizeof *to);
 	memcpy(&to->sockaddr, a->ai_addr, a->ai_addrlen);
 	to->size = (socklen_t)a->ai_addrlen;
-	(void)cede__address_format(&to->sockaddr, to->text, sizeof to->text); /* there is room */
+	(void)cede__address_format(&to->sockaddr, to->size, to->text,
+		sizeof to->text); /* there is room */
 }
 
 int
