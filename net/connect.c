@@ -2,7 +2,6 @@
 #include "net/connect.h"
 
 #include "coro/alloc.h"
-#include "net/address.h"
 #include "net/dns_int.h"
 #include "net/stream_int.h"
 
@@ -201,14 +200,14 @@ pause_passes(struct cede__timer *timer)
 
 /* ---- names ---- */
 
-/* The next from `at` on that is, or is not, of a family. NULL: there is none. */
-static const cede_dns_address_t *
-take(const cede_dns_result_t *found, unsigned *at, int family, int is_of_it)
+/* The next from `at` on of a family. NULL: there is none. */
+static const cede_address_t *
+take(const cede_dns_result_t *found, unsigned *at, int is_v6)
 {
 	while (*at < found->count) {
-		const cede_dns_address_t *a = &found->addresses[(*at)++];
+		const cede_address_t *a = &found->addresses[(*at)++];
 
-		if ((a->sockaddr.ss_family == family) == is_of_it)
+		if (cede_address_is_ipv6(a) == is_v6)
 			return a;
 	}
 	return NULL;
@@ -222,21 +221,20 @@ static int
 line_up(struct cede__connector *c)
 {
 	const cede_dns_result_t *found = c->found;
-	const int first = found->addresses[0].sockaddr.ss_family;
+	const int first = cede_address_is_ipv6(&found->addresses[0]);
 	unsigned at[2] = { 0, 0 };
+	size_t size;
 
 	c->candidates = cede__alloc_array(found->count, sizeof *c->candidates);
 	if (!c->candidates)
 		return CEDE_ENOMEM;
 	for (unsigned i = 0; i < found->count; i++) {
-		const int turn = i % 2;
-		const cede_dns_address_t *a = take(found, &at[turn], first, turn == 0);
+		const int turn = i % 2 == 0 ? first : !first;
+		const cede_address_t *a = take(found, &at[turn], turn);
 
 		if (!a)
-			a = take(found, &at[!turn], first, turn != 0);
-		c->candidates[i] = (struct candidate){
-			.address = (const struct sockaddr *)&a->sockaddr,
-		};
+			a = take(found, &at[!turn], !turn);
+		c->candidates[i] = (struct candidate){ .address = cede_address_sockaddr(a, &size) };
 	}
 	c->count = found->count;
 	return 0;
@@ -329,7 +327,7 @@ begin(struct cede__connector *c, int r)
 	cede_future_init(&op->future, give_up);
 	op->stream = NULL;
 	op->connector = c;
-	cede__list_prepend(&c->loop->resources, &c->resource.link); /* before its streams */
+	cede__list_prepend(&c->loop->resources, &c->resource.link);      /* before its streams */
 	(void)cede__timer_start(c->loop, &c->limit, c->plan.timeout_ms); /* reserved */
 	return 0;
 }
