@@ -38,8 +38,8 @@
 struct room {
 	struct member *members; /* member::next */
 	unsigned guests;        /* that there ever were */
-	int is_closing;
-	uint64_t idle_ms; /* who says nothing for so long is dismissed */
+	cede_event_t stop;      /* is set when the server is to end */
+	uint64_t idle_ms;       /* who says nothing for so long is dismissed */
 	const char *address;
 	cede_serve_options_t serve;
 };
@@ -77,8 +77,8 @@ dismiss(struct member *m, const char *reason)
 		return;
 	m->reason = reason;
 	cede_channel_close(&m->queue);
-	(void)cede_stream_set_deadline(m->stream,
-		FAREWELL_MS); /* no memory: its idle limit is left */
+	/* Where there is no memory for it the stream's idle limit is left. */
+	(void)cede_stream_set_deadline(m->stream, FAREWELL_MS);
 }
 
 /* To one member; or, where that is NULL, to all but one. What there is no memory for is not heard. */
@@ -178,6 +178,22 @@ pace(struct member *m)
 	return m->paid_ms > now + AHEAD_MS ? m->paid_ms - now - AHEAD_MS : 0;
 }
 
+/* Why a member is listened to no more. */
+static const char *
+reason_for(int r)
+{
+	switch (r) {
+	case 0:
+		return "gone";
+	case CEDE_EMSGSIZE:
+		return "too long a line";
+	case CEDE_ETIMEDOUT:
+		return "silent for too long";
+	default:
+		return cede_strerror(r);
+	}
+}
+
 static int
 listen_to(void *arg)
 {
@@ -197,11 +213,7 @@ listen_to(void *arg)
 	}
 	if (r == CEDE_EXIT)
 		return r;
-	dismiss(m,
-		r == 0                        ? "gone"
-			: r == CEDE_EMSGSIZE  ? "too long a line"
-			: r == CEDE_ETIMEDOUT ? "silent for too long"
-					      : cede_strerror(r));
+	dismiss(m, reason_for(r));
 	return 0;
 }
 
@@ -252,7 +264,7 @@ join(struct member *m)
 	m->next = room->members;
 	room->members = m;
 	say(room, m, NULL, "* you are %s; /nick NAME, /who, /quit\n", m->name);
-	if (room->is_closing)
+	if (cede_event_is_set(&room->stop))
 		dismiss(m, "the server ends");
 }
 
@@ -287,26 +299,16 @@ attend(void *arg)
 
 /* ---- the server ---- */
 
-/* Beside cede_serve(), which listens to the same signals and then waits for the members. */
+/* Beside cede_serve(), which then waits for the members. */
 static int
 close_room(void *arg)
 {
 	struct room *room = arg;
-	cede_signal_t signals[2];
-	int r = cede_signal_start(SIGINT, &signals[0]);
+	int r = cede_event_wait(&room->stop);
 
-	if (r < 0)
-		return r;
-	r = cede_signal_start(SIGTERM, &signals[1]);
-	if (r == 0)
-		r = cede_select(2, (cede_future_t *[]){ &signals[0].future, &signals[1].future });
-	cede_future_cancel(&signals[0].future);
-	if (r < 0)
-		return r;
-	room->is_closing = 1;
-	for (struct member *m = room->members; m; m = m->next)
+	for (struct member *m = room->members; r == 0 && m; m = m->next)
 		dismiss(m, "the server ends");
-	return 0;
+	return r;
 }
 
 static int
@@ -325,6 +327,7 @@ server(void *arg)
 		return r;
 	}
 	room->serve.idle_ms = room->idle_ms + FAREWELL_MS;
+	room->serve.stop = &room->stop;
 	room->serve.data = room;
 	return cede_serve(listener, attend, &room->serve);
 }

@@ -20,10 +20,10 @@ def wait_until(what, condition):
 class Program:
   """A running server. Leaving the block ends it and expects it to end well."""
 
-  def __init__(self, path, *options, after=(), errors=''):
+  def __init__(self, path, *options, at='127.0.0.1:0', after=(), errors=''):
     """after: arguments behind the address; errors: what it is to say by its end."""
     self.errors = errors
-    self.process = subprocess.Popen([path, *options, '127.0.0.1:0', *after], text=True,
+    self.process = subprocess.Popen([path, *options, at, *after], text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = self.process.stdout.readline()
     match = re.fullmatch(r'listening on (127\.0\.0\.1):(\d+)\n', line)
@@ -98,6 +98,16 @@ class Connection:
   def receive_all(self):
     """Until the end of file; a reset is an error."""
     return self.file.read()
+
+  def receive_all_or_reset(self):
+    """What comes until the connection ends, in whatever way."""
+    data = b''
+    try:
+      while piece := self.file.read1(65536):
+        data += piece
+    except ConnectionError:
+      pass
+    return data
 
   def reset(self):
     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')

@@ -63,19 +63,15 @@ talk(cede_stream_t *s)
 	return n < 0 ? (int)n : read_all(s, "quit");
 }
 
-/* Sends the signal; nobody else may be left who listens to it. */
 static int
 end_room(void *arg)
 {
-	cede_signal_t own;
+	struct chatted *c = arg;
 	int r = cede_sleep(100);
 
 	if (r == 0)
-		r = cede_signal_start(SIGTERM, &own);
-	if (r < 0)
-		return r;
-	raise(SIGTERM);
-	return cede_await(&own.future) < 0;
+		cede_event_set(&c->room.stop);
+	return r;
 }
 
 static int
