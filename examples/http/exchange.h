@@ -51,6 +51,9 @@ struct exchange {
 	cede_stream_t *stream;
 	struct worker *worker;
 
+	/* for handlers, to put an answer together */
+	char scratch[8 * 1024];
+
 	/* private: the request */
 	struct bytes input;   /* read, and lent by the stream; not understood yet */
 	uint64_t deadline_ms; /* when what is awaited must be there; 0: not set */
