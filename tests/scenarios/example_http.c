@@ -28,7 +28,12 @@ note_address(cede_listener_t *listener, void *data)
 static int
 serve(void *arg)
 {
-	const cede_serve_options_t how = { .on_ready = note_address, .data = arg };
+	struct http_server *h = arg;
+	const cede_serve_options_t how = {
+		.stop = &h->worker.stop,
+		.on_ready = note_address,
+		.data = arg,
+	};
 	cede_listener_t *listener;
 	int r = cede_tcp_listen("127.0.0.1:0", NULL, &listener);
 
@@ -67,7 +72,7 @@ send_script(cede_stream_t *s)
 	return n;
 }
 
-/* Reads all answers; the connections that rest then are told that the end has come. */
+/* Reads all answers; then the server is to end, with the connections that rest. */
 CEDE_SUSPENDS static ssize_t
 read_answers(struct http_server *h, cede_stream_t *s)
 {
@@ -80,7 +85,7 @@ read_answers(struct http_server *h, cede_stream_t *s)
 		require(got < sizeof answers);
 		require(memcmp(answers, "HTTP/1.1 ", got < 9 ? got : 9) == 0);
 		if (is_complete(answers, got))
-			connections_drain(&h->worker);
+			cede_event_set(&h->worker.stop);
 	}
 	return n;
 }
@@ -126,11 +131,10 @@ http_with_clients(void *arg)
 	directory_put("file", content, sizeof content - 1);
 	h.server.root = file_open_root(".");
 	require(h.server.root >= 0);
-	h.worker.server = &h.server;
+	worker_init(&h.worker, &h.server);
 	h.clients.arg = &h;
 	r = clients_run(&h.clients);
-	require(h.worker.idle == NULL);
-	exchange_free_all(&h.worker);
+	worker_deinit(&h.worker);
 	close(h.server.root);
 	directory_leave(path);
 	return r;
