@@ -42,11 +42,13 @@
 
 #include "loop/loop_int.h"
 
-/* Reads of one stream, before libuv gets its turn. */
-#define CEDE__READS_IN_A_ROW 64
-
-/* Writes of one stream, before the other tasks get theirs. */
+/*
+ * Reads of one stream that do not wait, before libuv gets its turn; and writes, before the
+ * other tasks get theirs. A large one counts for several: it is the time that counts.
+ */
+#define CEDE__READS_IN_A_ROW  64
 #define CEDE__WRITES_IN_A_ROW 64
+#define CEDE__WEIGHT(bytes)   (1 + (uint32_t)((size_t)(bytes) >> 14))
 
 /** What carries a stream's bytes. None of it waits, or runs a task. */
 struct cede__transport {
@@ -76,6 +78,9 @@ struct cede__transport {
 	/** Lets go at once of all memory that is not its own; calls nothing of the stream's any more. */
 	void (*close)(cede_stream_t *stream, int is_reset);
 
+	/** The stream's memory goes. NULL: there is nothing more to let go of. */
+	void (*forget)(cede_stream_t *stream);
+
 	/* A filter's: what the transport below it reports. NULL: it is for the stream itself. */
 
 	/** 1: it is for the stream as well. */
@@ -102,12 +107,13 @@ struct cede_stream {
 	uint8_t is_broken;   /* a write was given up half-way */
 	uint8_t is_sending;  /* cede_sendfile() writes: nobody else may */
 	uint8_t is_holding;  /* the transport has taken bytes that have not gone yet */
-	uint8_t is_timed_out;    /* one of the limits has passed */
-	uint8_t is_closed;       /* the transport is closed */
-	uint8_t is_released;     /* cede_close() was called */
-	uint8_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
-	uint8_t in_a_row;        /* reads that did not wait, since there was a report last */
-	uint8_t is_in_memory;    /* it has no names: stream_memory.c */
+	uint8_t is_looking;  /* a read of several steps is under way: nobody else may take bytes */
+	uint8_t is_timed_out; /* one of the limits has passed */
+	uint8_t is_closed;    /* the transport is closed */
+	uint8_t is_released;  /* cede_close() was called */
+	uint8_t is_in_memory; /* it has no names: stream_memory.c */
+	uint32_t in_a_row; /* reads that did not wait, by weight, since there was a report last */
+	uint32_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
 
 	/* What was read ahead. */
 	uint8_t reads_large; /* the next buffer is a large one */
@@ -134,7 +140,8 @@ struct cede_stream {
 	struct cede__timer limits;
 
 	struct cede__resource resource;
-	void *server;          /* serve.c's */
+	void *server;                     /* serve.c's */
+	const struct cede__names *stated; /* what a PROXY header has said; NULL: the system knows */
 	cede_stream_t **place; /* whose owner closes it, if nobody has: cleared by the close */
 	void *filter;          /* tls.c's */
 
@@ -148,7 +155,6 @@ struct cede_stream {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
-		uv_tty_t tty;
 		struct cede__memory_end *memory;
 	} own; /* libuv's handle, unless it was adopted; or the end of a pair in memory */
 };
@@ -188,6 +194,14 @@ void cede__stream_take_handle(cede_stream_t *stream, uv_stream_t *handle);
 
 /** Notes the descriptor of a handle that is no TCP handle of ours, and what it can do. 0, or a code. */
 int cede__stream_take_fd(cede_stream_t *stream, int fd);
+
+/** Is somebody in it: also a task whose wait is over, and which has yet to run? */
+static inline int
+cede__stream_is_in_use(const cede_stream_t *stream)
+{
+	return stream->reader || stream->writer || stream->is_sending ||
+		stream->refs > 1 + (uint32_t)(stream->server != NULL);
+}
 
 /** Is the descriptor the only thing that carries its bytes? */
 static inline int
@@ -244,7 +258,12 @@ void cede__stream_break_write(cede_stream_t *stream, int result);
 int cede__stream_watch_limits(cede_stream_t *stream);
 
 /** A wait has ended, or not begun: `reader` or `writer` is NULL again. */
-void cede__stream_wait_ended(cede_stream_t *stream);
+static inline void
+cede__stream_wait_ended(cede_stream_t *stream)
+{
+	if (cede__unlikely(stream->is_in_memory) && !stream->reader && !stream->writer)
+		cede__timer_set_weak(&stream->limits, 1);
+}
 
 /** The limits' timer. */
 void cede__stream_limits_fire(struct cede__timer *timer);

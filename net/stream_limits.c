@@ -96,13 +96,6 @@ cede__stream_watch_limits(cede_stream_t *s)
 	return r;
 }
 
-void
-cede__stream_wait_ended(cede_stream_t *s)
-{
-	if (cede__unlikely(s->is_in_memory) && !s->reader && !s->writer)
-		cede__timer_set_weak(&s->limits, 1);
-}
-
 /* A limit was changed. */
 static int
 look_anew(cede_stream_t *s)
@@ -117,16 +110,28 @@ look_anew(cede_stream_t *s)
 int
 cede_stream_set_idle(cede_stream_t *s, uint64_t idle_ms)
 {
+	const uint64_t before = s->idle_ms;
+	int r;
+
 	s->idle_ms = idle_ms < UINT64_MAX / 4 ? idle_ms : UINT64_MAX / 4;
 	s->active_ms = cede__loop_time(s->loop);
-	return look_anew(s);
+	r = look_anew(s);
+	if (r < 0)
+		s->idle_ms = before;
+	return r;
 }
 
 int
 cede_stream_set_deadline(cede_stream_t *s, uint64_t in_ms)
 {
+	const uint64_t before = s->deadline_ms;
+	int r;
+
 	s->deadline_ms = 0;
 	if (in_ms > 0 && in_ms < UINT64_MAX / 4)
 		s->deadline_ms = cede__loop_time(s->loop) + in_ms;
-	return look_anew(s);
+	r = look_anew(s);
+	if (r < 0)
+		s->deadline_ms = before;
+	return r;
 }
