@@ -36,6 +36,12 @@ cut_pieces(struct iovec *pieces, int count, size_t most, unsigned seed)
 	return size;
 }
 
+static struct iovec
+text(const char *text)
+{
+	return (struct iovec){ (char *)text, strlen(text) };
+}
+
 /* ---- the other end ---- */
 
 struct taking {
@@ -111,7 +117,7 @@ TASK_TEST(stream_writev, any_number_of_pieces_arrives_in_order)
 
 PAIR_TEST(stream_writev, a_head_and_its_body_are_one_packet)
 {
-	const struct iovec pieces[] = { { "head ", 5 }, { "body", 4 } };
+	const struct iovec pieces[] = { text("head "), text("body") };
 	char buffer[16];
 
 	cr_assert_eq(cede_writev(p->stream, pieces, 2), 9);
@@ -122,7 +128,7 @@ PAIR_TEST(stream_writev, a_head_and_its_body_are_one_packet)
 /* To a pipe, which has no sendmsg(). */
 TASK_TEST(stream_writev, pieces_go_through_a_pipe_too)
 {
-	const struct iovec pieces[] = { { "", 0 }, { "one ", 4 }, { NULL, 0 }, { "two", 3 } };
+	const struct iovec pieces[] = { text(""), text("one "), { NULL, 0 }, text("two") };
 	cede_stream_t *s;
 	char buffer[16];
 	int fds[2];
@@ -146,7 +152,7 @@ ENDS_TEST(stream_writev, pieces_may_be_empty_wherever_they_stand)
 	cr_assert_eq(cede_writev(e->stream, NULL, 0), 0);
 	cr_assert_eq(cede_writev(e->stream, pieces, IOV_MAX), 0);
 	for (int i = 0; i < IOV_MAX; i += 31) {
-		pieces[i] = (struct iovec){ "x", 1 };
+		pieces[i] = text("x");
 		cr_assert_eq(cede_writev(e->stream, pieces, IOV_MAX), 1);
 		cr_assert_eq(peer_receive(e->peer, &byte, 1), 1);
 		pieces[i] = (struct iovec){ NULL, 0 };
@@ -167,7 +173,7 @@ ENDS_TEST(stream_writev, empty_pieces_are_passed_over_while_it_waits)
 	while (send(e->stream->fd, drain, 1024, MSG_DONTWAIT) > 0)
 		;
 	for (int i = 99; i < 200; i += 50)
-		pieces[i] = (struct iovec){ "x", 1 };
+		pieces[i] = text("x");
 	cr_assert_eq(cede_writev_start(e->stream, pieces, 200, &op), 0);
 	cr_assert_not(op.future.is_done);
 	while (!op.future.is_done) {
@@ -214,7 +220,7 @@ ENDS_TEST(stream_writev, one_writes_at_a_time)
 
 ENDS_TEST(stream_writev, says_what_write_says_when_it_is_too_late)
 {
-	const struct iovec piece = { "x", 1 };
+	const struct iovec piece = text("x");
 
 	cr_assert_eq(cede_shutdown_write(e->stream), 0);
 	cr_assert_eq(cede_writev(e->stream, &piece, 1), CEDE_ESHUTDOWN);
@@ -225,7 +231,7 @@ ENDS_TEST(stream_writev, says_what_write_says_when_it_is_too_late)
 
 ENDS_TEST(stream_writev, a_peer_that_is_gone_is_an_error_and_no_signal)
 {
-	const struct iovec pieces[] = { { "one", 3 }, { "two", 3 } };
+	const struct iovec pieces[] = { text("one"), text("two") };
 
 	hang_up(e);
 	cr_assert_eq(cede_writev(e->stream, pieces, 2), CEDE_EPIPE);
@@ -253,21 +259,6 @@ write_once(void *arg)
 	w->written = op.written;
 	w->has_ended = 1;
 	return 0;
-}
-
-/* What the peer gets to the end. */
-static size_t
-drain(int fd)
-{
-	static char bytes[65536];
-	size_t size = 0;
-	ssize_t n;
-
-	while ((n = recv(fd, bytes, sizeof bytes, 0)) > 0) {
-		cr_assert(peer_is_pattern(bytes, (size_t)n, size));
-		size += (size_t)n;
-	}
-	return size;
 }
 
 static void
