@@ -29,6 +29,13 @@ enum { CLIENTS = 400, LIMIT = 10 };
 #define CPU_MAX         2.0 /* percent */
 #define RECOVERY_MS_MAX 1000.0
 
+/* Valgrind has a limit of its own in mind, and closes what is accepted beyond it. */
+#ifdef CEDE_VALGRIND
+#define HAS_LIMITS 0
+#else
+#define HAS_LIMITS 1
+#endif
+
 /* A machine that is made slow is given more time. */
 #if defined(CEDE_VALGRIND) || defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLACK 5.0
@@ -251,6 +258,8 @@ main(int argc, char **argv)
 
 	run.starved_ms = argc > 1 ? (unsigned)(1000 * strtod(argv[1], NULL)) : 3000;
 	snprintf(name, sizeof name, "@cede-stress-shortage-%d", (int)getpid());
-	return report("descriptors_tcp", "127.0.0.1:0", 0) | report("descriptors_unix", name, 0) |
-		report("limit_tcp", "127.0.0.1:0", 1) | report("limit_unix", name, 1);
+	if (HAS_LIMITS &&
+		(report("descriptors_tcp", "127.0.0.1:0", 0) | report("descriptors_unix", name, 0)))
+		return 1;
+	return report("limit_tcp", "127.0.0.1:0", 1) | report("limit_unix", name, 1);
 }
