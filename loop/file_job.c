@@ -207,7 +207,8 @@ take_room(cede_loop_t *loop, struct cede__file_block *block, size_t room)
 		block->memory = cede__alloc(room);
 		block->job.data = block->memory;
 	} else {
-		block->lent = cede__buffer_take(&loop->buffers, room > CEDE__BUFFER_SIZE);
+		block->lent = cede__buffer_take(&loop->buffers,
+			room > CEDE__BUFFER_SIZE ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
 		block->job.data = block->lent ? block->lent->data : NULL;
 	}
 	return block->job.data ? 0 : CEDE_ENOMEM;

@@ -69,7 +69,8 @@ cede_stream_adopt(cede_loop_t *loop, uv_stream_t *handle, uv_close_cb closed,
 	s->is_adopted = 1;
 	s->host_data = handle->data;
 	s->host_closed = closed;
-	cede__stream_attach(s, handle);
+	cede__stream_take_handle(s, handle);
+	cede__stream_attach(s, s->transport);
 	*ret_stream = s;
 	return 0;
 }
@@ -81,13 +82,14 @@ cede_stream_release(cede_stream_t *s)
 		return CEDE_EINVAL;
 	if (s->is_closed)
 		return CEDE_EBADF;
-	/* The third: one is done, and its task, which looks at the stream again, has yet to run. */
-	if (s->reader || s->writer || s->refs > 1)
+	if (!cede__stream_is_bare(s))
+		return CEDE_ENOTSUP;
+	if (cede__stream_is_in_use(s) || cede__stream_ahead(s) > 0)
 		return CEDE_EBUSY;
 
 	uv_read_stop(s->handle);
 	s->handle->data = s->host_data;
-	cede__timer_stop(&s->idle);
+	cede__timer_stop(&s->limits);
 	cede_read_return(s);
 	cede__list_remove(&s->resource.link);
 	cede__loop_closed(s->loop);

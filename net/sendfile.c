@@ -116,11 +116,11 @@ send_directly(struct sending *x)
 	return r < 0 ? (int)r : 0;
 }
 
-/* -1: through memory, then. A descriptor that blocks would hold the thread until the peer reads. */
+/* -1: through memory, then: what is encrypted goes no other way. A descriptor that blocks would hold the thread until the peer reads. */
 static int
 duplicate(const cede_stream_t *s)
 {
-	const int flags = s->fd < 0 ? 0 : fcntl(s->fd, F_GETFL);
+	const int flags = s->fd < 0 || !cede__stream_is_bare(s) ? 0 : fcntl(s->fd, F_GETFL);
 
 	return flags > 0 && (flags & O_NONBLOCK) ? fcntl(s->fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
@@ -166,7 +166,7 @@ CEDE_SUSPENDS static int
 send_piece(struct sending *x)
 {
 	struct cede__buffers *buffers = &x->stream->loop->buffers;
-	struct cede__buffer *buffer = cede__buffer_take(buffers, 0);
+	struct cede__buffer *buffer = cede__buffer_take(buffers, CEDE__BUFFER_USUAL);
 	ssize_t n;
 	int r;
 
@@ -186,7 +186,7 @@ send_piece(struct sending *x)
 static int
 look_at_stream(const cede_stream_t *s)
 {
-	return s->is_closed ? CEDE_ECANCELED : s->is_idle_out ? CEDE_ETIMEDOUT : 0;
+	return s->is_closed ? CEDE_ECANCELED : s->is_timed_out ? CEDE_ETIMEDOUT : 0;
 }
 
 CEDE_SUSPENDS static int
@@ -210,7 +210,7 @@ static void
 break_stream(cede_stream_t *s)
 {
 	s->is_broken = 1;
-	cede__stream_close_handle(s, 1);
+	cede__stream_close_transport(s, 1);
 }
 
 CEDE_SUSPENDS static int

@@ -1,12 +1,10 @@
 /*
- * Streams: their life, closing, names. The model is in stream_int.h; reading,
- * writing and the idle limit have files of their own.
+ * Streams: their life, closing, names. The model is in stream_int.h; descriptors,
+ * reading, what was read ahead, writing and the limits have files of their own.
  */
 #include "net/stream_int.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "coro/alloc.h"
 #include "net/address.h"
@@ -30,76 +28,17 @@ cede__stream_alloc(cede_loop_t *loop)
 	s->fd = -1;
 	s->refs = 1;
 	s->may_have_data = 1;
-	s->idle = (struct cede__timer){ .fire = cede__stream_idle_fires, .is_weak = 1 };
+	s->limits = (struct cede__timer){ .fire = cede__stream_limits_fire, .is_weak = 1 };
 	s->resource.close = close_left_open;
 	cede__list_init(&s->resource.link);
 	return s;
 }
 
 void
-cede__stream_attach(cede_stream_t *s, uv_stream_t *handle)
+cede__stream_attach(cede_stream_t *s, const struct cede__transport *transport)
 {
-	s->handle = handle;
-	handle->data = s;
-	cede__loop_opened(s->loop);
+	s->transport = transport;
 	cede__list_append(&s->loop->resources, &s->resource.link);
-}
-
-int
-cede__stream_create(cede_loop_t *loop, uv_handle_type type, cede_stream_t **ret_stream)
-{
-	cede_stream_t *s = cede__stream_alloc(loop);
-	int r;
-
-	if (!s)
-		return CEDE_ENOMEM;
-	if (type == UV_TCP)
-		r = uv_tcp_init(loop->uv, &s->own.tcp);
-	else
-		r = uv_pipe_init(loop->uv, &s->own.pipe, 0);
-	if (r < 0) {
-		cede__free(s);
-		return r;
-	}
-	s->is_socket = type == UV_TCP;
-	cede__stream_attach(s, &s->own.stream);
-	*ret_stream = s;
-	return 0;
-}
-
-int
-cede__stream_take_fd(cede_stream_t *s, int fd)
-{
-	struct stat kind;
-
-	if (fstat(fd, &kind) < 0)
-		return -errno;
-	s->is_socket = S_ISSOCK(kind.st_mode);
-	if (!uv_is_readable(s->handle))
-		s->failure = CEDE_EBADF;
-	if (!uv_is_writable(s->handle))
-		s->is_shut = 1;
-	s->fd = fd;
-	return 0;
-}
-
-int
-cede__stream_open(cede_stream_t *s, int fd)
-{
-	int r;
-
-	if (s->handle->type == UV_TCP) {
-		r = uv_tcp_open(&s->own.tcp, fd);
-		if (r == 0)
-			s->fd = fd;
-	} else {
-		r = uv_pipe_open(&s->own.pipe, fd);
-		if (r == 0)
-			return cede__stream_take_fd(s, fd);
-	}
-	if (r < 0)
-		close(fd);
-	return r;
 }
 
 cede_stream_t *
@@ -112,73 +51,35 @@ cede__stream_ref(cede_stream_t *s)
 void
 cede__stream_unref(cede_stream_t *s)
 {
-	if (--s->refs == 0)
-		cede__free(s);
+	if (--s->refs > 0)
+		return;
+	if (s->transport->forget)
+		s->transport->forget(s);
+	cede__free(s);
 }
 
-static void
-handle_closed(uv_handle_t *handle)
-{
-	cede_stream_t *s = handle->data;
-	uv_close_cb host_closed = s->host_closed;
-
-	if (s->is_adopted)
-		handle->data = s->host_data;
-	s->handle = NULL;
-	cede__loop_closed(s->loop);
-	cede__stream_unref(s);
-	if (host_closed)
-		host_closed(handle); /* last: the host may free it */
-}
-
-/* A reset, where there is such a thing. */
-static int
-close_by_reset(cede_stream_t *s)
-{
-	if (s->handle->type != UV_TCP)
-		return CEDE_ENOTSUP;
-	return uv_tcp_close_reset((uv_tcp_t *)s->handle, handle_closed);
-}
-
-/* ---- what waits ---- */
-
-static void
-end_connect(cede_stream_t *s, int result)
-{
-	cede_connect_t *op = s->connecting;
-
-	s->connecting = NULL;
-	op->stream = result == 0 ? s : NULL;
-	cede_future_resolve(&op->future, result, NULL);
-}
+/* ---- closing ---- */
 
 void
-cede__stream_close_handle(cede_stream_t *s, int reset)
+cede__stream_close_transport(cede_stream_t *s, int is_reset)
 {
 	if (s->is_closed)
 		return;
 	s->is_closed = 1;
-	cede__timer_stop(&s->idle);
+	cede__timer_stop(&s->limits);
 	if (s->is_sending)
 		s->is_broken = 1; /* half a file */
 	if (s->reader)
 		cede__stream_end_read(s, CEDE_ECANCELED);
 	if (s->writer) {
 		s->is_broken = 1;
-		cede__stream_end_write(s, CEDE_ECANCELED,
-			uv_stream_get_write_queue_size(s->handle));
+		cede__stream_end_write(s, CEDE_ECANCELED);
 	}
-	if (s->connecting)
-		end_connect(s, CEDE_ECANCELED);
-
-	cede__stream_ref(s); /* libuv's, until handle_closed() */
-	s->fd = -1;
-	if (!((reset || s->is_broken) && close_by_reset(s) == 0))
-		uv_close((uv_handle_t *)s->handle, handle_closed);
+	s->transport->close(s, is_reset || s->is_broken);
 }
 
 static void
-release(cede_stream_t *s, int reset)
+release(cede_stream_t *s, int is_reset)
 {
 	if (!s)
 		return;
@@ -187,8 +88,9 @@ release(cede_stream_t *s, int reset)
 	if (s->place)
 		*s->place = NULL;
 	cede__list_remove(&s->resource.link);
+	cede__stream_close_transport(s, is_reset);
+	s->from = s->to = 0;
 	cede_read_return(s);
-	cede__stream_close_handle(s, reset);
 	cede__stream_unref(s);
 }
 
@@ -209,11 +111,21 @@ cede_abort(cede_stream_t *s)
 int
 cede_stream_peer(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->peer.address, s->stated->peer.length,
+			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getpeername, buffer, size);
 }
 
 int
 cede_stream_local(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->local.address, s->stated->local.length,
+			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getsockname, buffer, size);
 }

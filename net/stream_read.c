@@ -1,119 +1,97 @@
 /*
- * Reading: recv() where there may be something, else waiting for libuv to say so.
- * (read() where it is no socket; so with send() and write().)
+ * Reading: receive where there may be something, else wait to be told. What was
+ * read ahead comes first. A read of the caller's goes straight into its memory; one
+ * that lends or reads ahead, into a buffer of the stream's (stream_ahead.c).
  */
-#include "net/stream_int.h"
+#include "net/stream_ahead.h"
 
 #include <limits.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
-static void *
-data_lent(const cede_stream_t *s)
-{
-	return s->lent ? s->lent->data : NULL;
-}
+/* What check_read() says of a read that is possible. */
+enum { ASK = 1, IS_AHEAD = 2 };
 
 void
 cede__stream_end_read(cede_stream_t *s, int result)
 {
 	cede_read_t *op = s->reader;
+	void *lent = result > 0 && op->kind == CEDE__READ_LENDS ? cede__stream_lend(s) : NULL;
 
 	s->reader = NULL;
-	cede_future_resolve(&op->future, result, op->buffer ? NULL : data_lent(s));
+	cede__stream_wait_ended(s);
+	cede_future_resolve(&op->future, result, lent);
 }
 
-/* >0: bytes; 0: end of file; CEDE_EAGAIN: nothing yet; or an error. */
+/* A buffer for a stream that has none. 0, CEDE_ENOMEM. */
 static int
-receive(cede_stream_t *s, void *buffer, size_t size)
+take_buffer(cede_stream_t *s)
 {
-	ssize_t n;
-
-	do {
-		n = cede__likely(s->is_socket) ? recv(s->fd, buffer, size, 0)
-					       : read(s->fd, buffer, size);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		if (errno == EAGAIN)
-			s->may_have_data = 0;
-		else
-			s->failure =
-				-errno; /* asked again, the system would call it an end of file */
-		return -errno;
-	}
-	if (n == 0)
-		s->is_at_end = 1;
-	s->may_have_data = (size_t)n == size && !s->is_blocking; /* a short read has drained it */
-	s->active_ms = cede__loop_time(s->loop);
-	return (int)n;
+	s->buffer = cede__buffer_take(&s->loop->buffers,
+		s->reads_large ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
+	return cede__likely(s->buffer != NULL) ? 0 : CEDE_ENOMEM;
 }
 
-/*
- * receive() into a buffer that is lent for it. A stream that fills one is lent a
- * large one next, until that is too large.
- */
+/* Receives behind what was read ahead. As cede__stream_receive(); CEDE_ENOMEM, CEDE_EMSGSIZE. */
 static int
-receive_lent(cede_stream_t *s)
+receive_ahead(cede_stream_t *s)
 {
-	struct cede__buffer *buffer = cede__buffer_take(&s->loop->buffers, s->lends_large);
-	int n;
+	const int was_empty = s->from == s->to;
+	int n = cede__likely(!s->buffer) ? take_buffer(s) : cede__stream_make_room(s);
 
-	if (!buffer)
-		return CEDE_ENOMEM;
-	n = receive(s, buffer->data, buffer->size);
-	if (n <= 0) {
-		cede__buffer_give(&s->loop->buffers, buffer);
+	if (cede__unlikely(n < 0))
 		return n;
+	n = cede__stream_receive(s, s->buffer->data + s->to, s->buffer->size - s->to);
+	if (cede__likely(n > 0)) {
+		if (was_empty)
+			s->reads_large = (size_t)n >= CEDE__BUFFER_SIZE; /* it filled it */
+		s->to += (uint32_t)n;
+	} else if (was_empty) {
+		cede__stream_give_buffer(s);
 	}
-	s->lends_large = (size_t)n >= CEDE__BUFFER_SIZE;
-	s->lent = buffer;
 	return n;
 }
 
-static void
-offer_no_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+void
+cede__stream_readable(cede_stream_t *s)
 {
-	*buffer = uv_buf_init(NULL, 0);
-}
+	cede_read_t *op;
+	int n;
 
-/* libuv: there is something to read, or an error to be told of by recv(). */
-static void
-readable(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buffer)
-{
-	cede_stream_t *s = stream->data;
-	cede_loop_t *loop = s->loop;
-
-	cede__loop_enter(loop);
 	s->may_have_data = 1;
 	s->in_a_row = 0;
-	if (s->reader) {
-		cede_read_t *op = s->reader;
-		int n = op->buffer ? receive(s, op->buffer, op->size) : receive_lent(s);
-
-		if (n != CEDE_EAGAIN)
-			cede__stream_end_read(s, n);
-	} else {
-		uv_read_stop(stream);
-		s->is_armed = 0;
-	}
-	cede__loop_leave(loop); /* may close the stream */
+	if (cede__unlikely(s->transport->below_readable) && !s->transport->below_readable(s))
+		return;
+	op = s->reader;
+	if (!op)
+		return;
+	n = op->kind == CEDE__READ_COPIES ? cede__stream_receive(s, op->buffer, op->size)
+					  : receive_ahead(s);
+	if (n != CEDE_EAGAIN)
+		cede__stream_end_read(s, n);
 }
 
-/* Is a read possible at all? 1: ask the socket. */
-static int
-check_read(cede_stream_t *s, size_t size)
+/* ASK, IS_AHEAD, 0 at the end; or an error. */
+static inline int
+source_of(const cede_stream_t *s)
 {
-	if (cede__unlikely(size == 0 || size > INT_MAX))
-		return CEDE_EINVAL;
-	if (cede__unlikely(s->reader != NULL))
-		return CEDE_EBUSY;
+	if (cede__unlikely(s->from < s->to))
+		return IS_AHEAD;
 	if (cede__unlikely(s->is_at_end))
 		return 0;
 	if (cede__unlikely(s->failure < 0))
 		return s->failure;
-	if (cede__unlikely(s->is_idle_out))
+	if (cede__unlikely(s->is_timed_out))
 		return CEDE_ETIMEDOUT;
-	return cede__unlikely(s->is_closed) ? CEDE_ECANCELED : 1;
+	return cede__unlikely(s->is_closed) ? CEDE_ECANCELED : ASK;
+}
+
+/* The same; also CEDE_EINVAL, CEDE_EBUSY: then nothing has been touched. */
+static inline int
+check_read(const cede_stream_t *s, size_t size)
+{
+	if (cede__unlikely(size == 0 || size > INT_MAX))
+		return CEDE_EINVAL;
+	return cede__unlikely(cede__stream_is_read(s)) ? CEDE_EBUSY : source_of(s);
 }
 
 static void
@@ -122,6 +100,7 @@ cancel_read(cede_future_t *future)
 	cede_read_t *op = cede__container_of(future, cede_read_t, future);
 
 	op->stream->reader = NULL;
+	cede__stream_wait_ended(op->stream);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
@@ -129,27 +108,43 @@ cancel_read(cede_future_t *future)
 static int
 may_receive(cede_stream_t *s)
 {
-	return s->may_have_data && s->in_a_row++ < CEDE__READS_IN_A_ROW;
+	return s->may_have_data && s->in_a_row < CEDE__READS_IN_A_ROW;
 }
 
-/* Nothing there yet, or enough for now: waits for libuv to say that there is something. */
+/* Nothing there yet, or enough for now: waits to be told that there is something. */
 static int
-wait_readable(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
+wait_readable(cede_stream_t *s, cede_read_t *op)
 {
-	int r = cede__stream_watch_idle(s);
+	int r = cede__stream_watch_limits(s);
 
-	if (cede__unlikely(r == 0 && !s->is_armed)) {
-		r = uv_read_start(s->handle, offer_no_buffer, readable);
-		s->is_armed = r == 0;
-	}
+	if (cede__likely(r == 0))
+		r = s->transport->watch(s);
 	if (cede__unlikely(r < 0))
 		return r;
 	cede_future_init(&op->future, cancel_read);
 	op->stream = s;
-	op->buffer = buffer;
-	op->size = size;
 	s->reader = op;
 	return 0;
+}
+
+static int
+start_done(cede_read_t *op, int result, void *value)
+{
+	cede_future_init(&op->future, NULL);
+	cede_future_resolve(&op->future, result, value);
+	return 0;
+}
+
+/* ---- into the caller's memory ---- */
+
+static int
+copy_ahead(cede_stream_t *s, void *buffer, size_t size)
+{
+	const size_t ahead = cede__stream_ahead(s), n = size < ahead ? size : ahead;
+
+	memcpy(buffer, cede__stream_ahead_data(s), n);
+	cede__stream_take_ahead(s, n);
+	return (int)n;
 }
 
 int
@@ -163,39 +158,109 @@ cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 	r = check_read(s, size);
 	if (r == CEDE_EBUSY || r == CEDE_EINVAL)
 		return r;
-	if (r == 1)
-		r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
-	if (r == CEDE_EAGAIN)
-		return wait_readable(s, buffer, size, op);
-	cede_future_init(&op->future, NULL);
-	cede_future_resolve(&op->future, r, NULL);
-	return 0;
+	cede_read_return(s);
+	op->kind = CEDE__READ_COPIES;
+	op->buffer = buffer;
+	op->size = size;
+	if (r == IS_AHEAD)
+		r = copy_ahead(s, buffer, size);
+	else if (r == ASK)
+		r = may_receive(s) ? cede__stream_receive(s, buffer, size) : CEDE_EAGAIN;
+	return r == CEDE_EAGAIN ? wait_readable(s, op) : start_done(op, r, NULL);
+}
+
+/* From where check_read() says. */
+CEDE_SUSPENDS static inline ssize_t
+read_from(cede_stream_t *s, int source, void *buffer, size_t size)
+{
+	cede_read_t op;
+	int r;
+
+	if (cede__unlikely(s->buffer))
+		cede_read_return(s);
+	if (cede__unlikely(source != ASK))
+		return source == IS_AHEAD ? copy_ahead(s, buffer, size) : source;
+	r = may_receive(s) ? cede__stream_receive(s, buffer, size) : CEDE_EAGAIN;
+	if (r != CEDE_EAGAIN)
+		return r;
+	op.kind = CEDE__READ_COPIES;
+	op.buffer = buffer;
+	op.size = size;
+	r = wait_readable(s, &op);
+	return cede__unlikely(r < 0) ? r : cede_await(&op.future);
 }
 
 ssize_t
 cede_read(cede_stream_t *s, void *buffer, size_t size)
 {
 	cede_loop_t *loop;
-	cede_read_t op;
 	int r = cede__await_admit(&loop);
 
-	if (cede__unlikely(r < 0))
-		return r;
-	r = check_read(s, size);
-	if (cede__unlikely(r != 1))
-		return r;
-	r = may_receive(s) ? receive(s, buffer, size) : CEDE_EAGAIN;
-	if (r != CEDE_EAGAIN)
-		return r;
-	r = wait_readable(s, buffer, size, &op);
-	return cede__unlikely(r < 0) ? r : cede_await(&op.future);
+	return cede__unlikely(r < 0) ? r : read_from(s, check_read(s, size), buffer, size);
 }
 
-void
-cede_read_return(cede_stream_t *s)
+ssize_t
+cede__stream_read_next(cede_stream_t *s, void *buffer, size_t size)
 {
-	cede__buffer_give(&s->loop->buffers, s->lent);
-	s->lent = NULL;
+	return read_from(s, source_of(s), buffer, size);
+}
+
+/* ---- into a buffer of the stream's ---- */
+
+/* Tries. CEDE_EAGAIN: to be waited for, and the stream holds as little as it can. */
+static int
+try_ahead(cede_stream_t *s)
+{
+	int r = may_receive(s) ? receive_ahead(s) : CEDE_EAGAIN;
+
+	if (r == CEDE_EAGAIN && cede__unlikely(s->buffer))
+		cede__stream_hold_little(s);
+	return r;
+}
+
+/* Between the read and this task's turn another may have closed the stream, and the buffer is gone. */
+CEDE_SUSPENDS static int
+await_ahead(cede_stream_t *s, cede_read_t *op, int kind)
+{
+	int r;
+
+	op->kind = kind;
+	r = wait_readable(s, op);
+	if (cede__unlikely(r < 0))
+		return r;
+	cede__stream_ref(s);
+	r = cede_await(&op->future);
+	if (cede__unlikely(r >= 0 && s->is_released))
+		r = CEDE_ECANCELED;
+	cede__stream_unref(s);
+	return r;
+}
+
+int
+cede__stream_read_ahead(cede_stream_t *s, size_t limit)
+{
+	cede_read_t op;
+	int r;
+
+	if (s->reader)
+		return CEDE_EBUSY;
+	if (cede__stream_ahead(s) >= limit)
+		return CEDE_EMSGSIZE;
+	if (s->is_at_end)
+		return 0;
+	if (s->failure < 0)
+		return s->failure;
+	if (s->is_timed_out)
+		return CEDE_ETIMEDOUT;
+	if (s->is_closed)
+		return CEDE_ECANCELED;
+	r = try_ahead(s);
+	if (r == CEDE_EAGAIN)
+		return await_ahead(s, &op, CEDE__READ_AHEAD);
+	if (r > 0)
+		s->in_a_row +=
+			3 * CEDE__WEIGHT(r); /* it may be many lines, each of which is work */
+	return r;
 }
 
 int
@@ -210,27 +275,14 @@ cede_read_lend_start(cede_stream_t *s, cede_read_t *op)
 	if (r == CEDE_EBUSY)
 		return r;
 	cede_read_return(s);
-	if (r == 1)
-		r = may_receive(s) ? receive_lent(s) : CEDE_EAGAIN;
+	if (r == IS_AHEAD)
+		r = (int)cede__stream_ahead(s);
+	else if (r == ASK)
+		r = try_ahead(s);
+	op->kind = CEDE__READ_LENDS;
 	if (r == CEDE_EAGAIN)
-		return wait_readable(s, NULL, 0, op);
-	cede_future_init(&op->future, NULL);
-	cede_future_resolve(&op->future, r, data_lent(s));
-	return 0;
-}
-
-/* Between the read and this task's turn another may have closed the stream, and the buffer is gone. */
-CEDE_SUSPENDS static int
-await_lent(cede_stream_t *s, cede_read_t *op)
-{
-	int r;
-
-	cede__stream_ref(s);
-	r = cede_await(&op->future);
-	if (cede__unlikely(r > 0 && !s->lent))
-		r = CEDE_ECANCELED;
-	cede__stream_unref(s);
-	return r;
+		return wait_readable(s, op);
+	return start_done(op, r, r > 0 ? cede__stream_lend(s) : NULL);
 }
 
 ssize_t
@@ -243,16 +295,21 @@ cede_read_lend(cede_stream_t *s, const void **ret_data)
 	if (cede__unlikely(r < 0))
 		return r;
 	r = check_read(s, 1);
-	if (cede__unlikely(r != 1))
+	if (cede__unlikely(r == CEDE_EBUSY))
 		return r;
-	cede_read_return(s);
-	r = may_receive(s) ? receive_lent(s) : CEDE_EAGAIN;
+	if (s->buffer && r != IS_AHEAD)
+		cede__stream_give_buffer(s);
+	if (cede__unlikely(r == IS_AHEAD))
+		r = (int)cede__stream_ahead(s);
+	else if (cede__likely(r == ASK))
+		r = try_ahead(s);
 	if (r == CEDE_EAGAIN) {
-		r = wait_readable(s, NULL, 0, &op);
-		if (cede__likely(r == 0))
-			r = await_lent(s, &op);
+		r = await_ahead(s, &op, CEDE__READ_LENDS);
+		if (cede__likely(r > 0))
+			*ret_data = op.future.value;
+		return r;
 	}
 	if (cede__likely(r > 0))
-		*ret_data = data_lent(s);
+		*ret_data = cede__stream_lend(s);
 	return r;
 }

@@ -122,7 +122,9 @@ CEDE_API int cede_stream_adopt(cede_loop_t *loop, uv_stream_t *handle, uv_close_
  * not called. What was not read is still to be read; a half-close stays one.
  *
  * @return 0; and the stream stays the caller's:
- *   CEDE_EBUSY   a read or a write waits, or its task has not been told of its end yet
+ *   CEDE_EBUSY   a read or a write waits, or its task has not been told of its end yet; or
+ *                bytes were read ahead and not taken
+ *   CEDE_ENOTSUP it is encrypted
  *   CEDE_EBADF   its handle was closed: by a write that was given up, by the half-close
  *                of a pipe
  *   CEDE_EINVAL  a stream of the library's own
