@@ -298,7 +298,7 @@ MANY_TEST(all_are_sent_in_order)
 		fill_numbers(p, counts[i]);
 		cr_assert_eq(cede_udp_send_many(p->udp, many.datagrams, (unsigned)counts[i], &sent),
 			0);
-		cr_assert_eq(sent, counts[i]);
+		cr_assert_eq((int)sent, counts[i]);
 		expect_numbers(p, 0, counts[i]);
 		raw_expect_nothing(p->peer);
 	}
