@@ -41,6 +41,21 @@ typedef struct cede_listen_options {
 CEDE_API int cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 	cede_listener_t **ret_listener);
 
+/**
+ * Listens on a name: "localhost:7000", "example.org:https", ":http". Of its addresses the
+ * first that can be listened on is taken, in the order in which the resolver says them;
+ * cede_listener_address() tells which. To listen on all of them look them up
+ * (<cede/dns.h>) and listen on each. An address is taken as by cede_tcp_listen(), without
+ * asking anybody.
+ *
+ * @return as cede_tcp_listen(), of the first address if none can be listened on;
+ *   CEDE_EAI_NONAME, … as cede_dns_lookup(); CEDE_EXIT, CEDE_ETIMEDOUT
+ *
+ * Suspends, unless it is an address. A cancel abandons the lookup; nothing is left open.
+ */
+CEDE_API CEDE_SUSPENDS int cede_tcp_listen_name(const char *name,
+	const cede_listen_options_t *options, cede_listener_t **ret_listener);
+
 /** Stops listening. An accept under way returns CEDE_ECANCELED. NULL is allowed. Never suspends. */
 CEDE_API void cede_listener_close(cede_listener_t *listener);
 
@@ -132,6 +147,46 @@ CEDE_API int cede_tcp_connect_start(const char *address, cede_connect_t *op);
 /** Starts cede_tcp_connect_with(). */
 CEDE_API int cede_tcp_connect_with_start(const char *address, const cede_connect_options_t *options,
 	cede_connect_t *op);
+
+/* ---- options of a connection ---- */
+
+/*
+ * Each returns 0, CEDE_ENOTSUP: it is no TCP connection; CEDE_EBADF: it was closed by a write
+ * that was given up; CEDE_EINVAL; or the system's. Of a stream that is encrypted they are
+ * the connection's below. In the loop's thread; none suspends.
+ */
+
+/** Sends small writes at once (TCP_NODELAY), which connections of this library do, or lets them be gathered. */
+CEDE_API int cede_tcp_set_nodelay(cede_stream_t *stream, int is_on);
+
+/**
+ * Has the system ask a peer that says nothing whether it is still there (SO_KEEPALIVE). If
+ * it is not, reads and writes return CEDE_ETIMEDOUT, by the system.
+ *
+ * @param idle_s      asks first after so many seconds, 1 to 32,767; 0: never, and the others
+ *                    are not looked at
+ * @param interval_s  then once in so many seconds, 1 to 32,767
+ * @param count       so often before it gives up, 1 to 127
+ */
+CEDE_API int cede_tcp_set_keepalive(cede_stream_t *stream, int idle_s, int interval_s, int count);
+
+/**
+ * Bounds how long what was sent may go unacknowledged (TCP_USER_TIMEOUT, RFC 5482), which
+ * otherwise takes the system a quarter of an hour. Then reads and writes return CEDE_ETIMEDOUT.
+ *
+ * @param ms  0: as long as the system says
+ */
+CEDE_API int cede_tcp_set_user_timeout(cede_stream_t *stream, uint32_t ms);
+
+/**
+ * Sizes of the system's buffers (SO_RCVBUF, SO_SNDBUF), for any socket. Linux takes twice as much,
+ * for its own books, and no more than its administrator allows.
+ *
+ * @param receive_bytes, send_bytes  1 to INT_MAX; 0: as it is
+ * @return as above; CEDE_ENOTSUP: it is no socket
+ */
+CEDE_API int cede_stream_set_buffers(cede_stream_t *stream, size_t receive_bytes,
+	size_t send_bytes);
 
 CEDE__END
 
