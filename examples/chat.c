@@ -140,7 +140,7 @@ rename_member(struct member *m, const char *name)
 static void
 tell_names(const struct member *to)
 {
-	char names[MEMBERS_MAX * NAME_SIZE] = "";
+	char names[MEMBERS_MAX * NAME_SIZE + 1] = "";
 	size_t size = 0;
 
 	for (const struct member *m = to->room->members; m; m = m->next)

@@ -163,6 +163,7 @@ reply_code(int result)
 		return 3;
 	case -EHOSTUNREACH:
 	case CEDE_ETIMEDOUT:
+	case CEDE_EINVAL: /* no name */
 	case CEDE_EAI_NONAME:
 	case CEDE_EAI_NODATA:
 	case CEDE_EAI_ADDRFAMILY:
