@@ -297,6 +297,17 @@ class Bodies(unittest.TestCase):
         self.assertFalse(got.endswith(b'0\r\n\r\n'), got)
 
 
+  def test_a_fault_behind_a_good_answer_is_told_all_the_same(self):
+    with Server('--body-time', '200') as server:
+      for body, status in ((b'x', 400), (b'', 408)):
+        with server.connect() as client:
+          client.send(HELLO + request('POST', '/echo', CHUNKED))
+          self.assertEqual(client.read_answer().status, 200)
+          client.send(body)
+          self.assertEqual(client.read_answer().status, status)
+          self.assertTrue(client.is_at_end())
+
+
 class Nonsense(unittest.TestCase):
   def expect(self, server, text, status):
     with server.connect() as client:
