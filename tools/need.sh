@@ -47,6 +47,7 @@ need_test() {
 	has curl || lacks curl curl
 	has wrk || lacks wrk wrk
 	need_llhttp
+	[ -e /usr/include/wslay/wslay.h ] || lacks libwslay-dev 'libwslay, with its headers'
 }
 
 # What examples/http parses with: a library, or sources, as Debian has them.

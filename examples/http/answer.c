@@ -98,7 +98,7 @@ answer_flush(struct exchange *x)
 	ssize_t n = 0;
 
 	if (x->out_size > 0) {
-		x->is_sent = 1;
+		x->is_sent |= x->out_size > x->start;
 		n = cede_write(x->stream, x->out, x->out_size);
 		x->out_size = 0;
 		x->start = 0;

@@ -216,26 +216,39 @@ converse(struct exchange *x)
 	return r > 0 ? r : say_goodbye(x->stream);
 }
 
+/* What has come, and what comes while it is answered. */
+static CEDE_SUSPENDS int
+serve(cede_stream_t *stream, struct worker *worker, struct bytes input)
+{
+	struct exchange *x = exchange_take(worker, stream);
+	int r;
+
+	if (!x)
+		return CEDE_ENOMEM;
+	x->input = input;
+	r = converse(x);
+	exchange_give(x);
+	return r;
+}
+
 int
 connection_run(struct worker *worker, cede_stream_t *stream)
 {
 	struct bytes input = { NULL, 0 };
 	int r = worker->server->tls ? cede_tls_accept(stream, worker->server->tls, NULL) : 0;
 
-	if (r < 0)
+	if (r < 0) {
+		cede_close(stream); /* the client has been told why */
 		return r;
-	while ((r = wait_for_request(stream, worker, &input)) > 0) {
-		struct exchange *x = exchange_take(worker, stream);
-
-		if (!x)
-			return CEDE_ENOMEM;
-		x->input = input;
-		r = converse(x);
-		exchange_give(x);
-		if (r <= 0)
-			break;
 	}
+	do {
+		r = wait_for_request(stream, worker, &input);
+		if (r > 0)
+			r = serve(stream, worker, input);
+	} while (r > 0);
 	if (r < 0)
 		cede_abort(stream); /* half an answer must not look like a whole one */
+	else
+		cede_close(stream);
 	return r;
 }

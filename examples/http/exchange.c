@@ -8,7 +8,7 @@
 #define FREE_MAX 256
 
 void
-worker_init(struct worker *worker, const struct server *server)
+worker_init(struct worker *worker, struct server *server)
 {
 	*worker = (struct worker){ .server = server };
 	cede_event_init(&worker->stop);

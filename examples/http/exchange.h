@@ -7,6 +7,8 @@
 
 #include <cede/cede.h>
 
+#include <stdatomic.h>
+
 #include "date.h"
 #include "request.h"
 
@@ -22,11 +24,12 @@ struct server {
 	int root;        /* descriptor of the directory whose files are served; -1: none */
 	cede_tls_t *tls; /* NULL: in plain text */
 	int has_log;
+	atomic_uint ready; /* workers that listen */
 };
 
 /** What the connections of one loop share. */
 struct worker {
-	const struct server *server;
+	struct server *server;
 	cede_event_t stop; /* the server ends: no connection goes on after the present request */
 	struct exchange *free; /* exchange::next_free; the last one used is the first */
 	unsigned free_count;
@@ -72,7 +75,7 @@ struct exchange {
 	char out[16 * 1024]; /* answers that have not been written yet */
 };
 
-void worker_init(struct worker *worker, const struct server *server);
+void worker_init(struct worker *worker, struct server *server);
 
 /** All connections have ended. */
 void worker_deinit(struct worker *worker);

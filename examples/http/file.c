@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,27 +41,39 @@ struct opening {
 	int fd; /* -1: all of the file is in `room` */
 };
 
+/* Opens what has one of the names of a path. A descriptor, or a code. */
+static int
+open_name(int directory, const char *path, size_t size)
+{
+	const int flags = OPEN_FLAGS | O_NOFOLLOW | (path[size] == '/' ? O_DIRECTORY : 0);
+	char name[NAME_MAX + 1];
+	int fd;
+
+	if (size > NAME_MAX)
+		return CEDE_ENAMETOOLONG;
+	memcpy(name, path, size);
+	name[size] = '\0';
+	if (strcmp(name, "..") == 0)
+		return CEDE_EXDEV;
+	fd = openat(directory, name, flags);
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 open_step_by_step(int root, const char *path)
 {
 	int fd = root;
 
-	while (*path) {
+	do {
 		const size_t size = strcspn(path, "/");
-		char name[PATH_SIZE];
-		int next;
+		const int next = open_name(fd, path, size);
 
-		memcpy(name, path, size);
-		name[size] = '\0';
-		next = openat(fd, name, OPEN_FLAGS | O_NOFOLLOW | (path[size] ? O_DIRECTORY : 0));
 		if (fd != root)
 			close(fd);
-		if (next < 0)
-			return -1;
 		fd = next;
 		path += size + (path[size] == '/');
-	}
-	return fd != root ? fd : openat(root, ".", OPEN_FLAGS | O_DIRECTORY);
+	} while (*path && fd >= 0);
+	return fd;
 }
 
 static int
@@ -71,10 +84,10 @@ open_beneath(int root, const char *path)
 		.flags = OPEN_FLAGS,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
-	const long fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+	const long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
 
 	if (fd >= 0 || errno != ENOSYS)
-		return (int)fd;
+		return fd >= 0 ? (int)fd : -errno;
 #endif
 	return open_step_by_step(root, path);
 }
@@ -99,7 +112,7 @@ open_file(void *arg)
 
 	o->fd = open_beneath(o->root, o->path);
 	if (o->fd < 0)
-		return -errno;
+		return o->fd;
 	if (fstat(o->fd, &o->stat) < 0) {
 		const int r = -errno;
 

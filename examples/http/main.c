@@ -30,14 +30,14 @@ connection(void *arg)
 static void
 announce(cede_listener_t *listener, void *data)
 {
-	const char *scheme;
+	struct server *server = ((struct worker *)data)->server;
+	const char *scheme = server->tls ? "-k https" : "http";
 	char address[64];
 
-	/* The last of the workers: from now on a signal ends all. */
-	if (cede_worker_index() != cede_worker_count() - 1 ||
+	/* The last of the workers says it: from now on a signal ends all. */
+	if (atomic_fetch_add(&server->ready, 1) + 1 < cede_worker_count() ||
 		cede_listener_address(listener, address, sizeof address) < 0)
 		return;
-	scheme = ((struct worker *)data)->server->tls ? "-k https" : "http";
 	printf("listening on %s\n", address);
 	printf("talk to it:   curl -i %s://%s/hello\n", scheme, address);
 	printf("      or:     curl -i %s://%s/echo -d something\n", scheme, address);
@@ -69,7 +69,7 @@ listen_on(const struct server *server, cede_listener_t **ret_listener)
 static int
 server(void *arg)
 {
-	const struct server *server = arg;
+	struct server *server = arg;
 	struct worker worker;
 	cede_listener_t *listener;
 	int r = listen_on(server, &listener);
