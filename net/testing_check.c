@@ -281,7 +281,7 @@ cede_test_check_stream(cede_test_make_fn *make, void *arg, const cede_test_optio
 	unsigned runs = 0;
 	int r = 0;
 
-	if (!make || has >= CEDE_TEST_HAS_NO_END * 2)
+	if (!make || has >= CEDE_TEST_HAS_CUTS * 2)
 		return CEDE_EINVAL;
 	c = cede__alloc_zero(sizeof *c);
 	if (!c)

@@ -272,6 +272,7 @@ enum {
 	CEDE_TEST_HAS_RESET = 4,      /**< cede_abort() gives the other end CEDE_ECONNRESET */
 	/** A close is no end of file to the other end: a terminal. What happens at the end is not looked at. */
 	CEDE_TEST_HAS_NO_END = 8,
+	CEDE_TEST_HAS_CUTS = 16, /**< an end without an orderly close is CEDE_ETRUNCATED: TLS */
 };
 
 /**

@@ -27,19 +27,24 @@ TestSuite(stream_conformance, .timeout = 110);
 #define TCP_HAS (CEDE_TEST_HAS_BOTH_WAYS | CEDE_TEST_HAS_HALF_CLOSE | CEDE_TEST_HAS_RESET)
 
 static void
-expect_conforms(cede_test_make_fn *make, void *arg, unsigned cushion_ms, unsigned has)
+check_conforms(cede_test_make_fn *make, void *arg, unsigned cushion_ms, unsigned has)
 {
 	const cede_test_options_t options = { .cushion_ms = cushion_ms };
 	cede_test_report_t report;
-	int r;
+	const int r = cede_test_check_stream(make, arg, &options, has, &report);
 
-	leaks_begin();
-	r = cede_test_check_stream(make, arg, &options, has, &report);
 	cr_assert_gt(r, 0, "%s: %s", cede_strerror(r), report.text);
+}
+
+static void
+expect_conforms(cede_test_make_fn *make, void *arg, unsigned cushion_ms, unsigned has)
+{
+	leaks_begin();
+	check_conforms(make, arg, cushion_ms, has);
 	leaks_end();
 }
 
-/* ---- TCP, over each family ---- */
+/* ---- TCP ---- */
 
 static int
 make_tcp(cede_stream_t **ret_a, cede_stream_t **ret_b, void *address)
@@ -66,7 +71,7 @@ Test(stream_conformance, tcp)
 {
 	char address[] = "127.0.0.1:0";
 
-	expect_conforms(make_tcp, address, 1, TCP_HAS);
+	expect_conforms(make_tcp, address, 2, TCP_HAS);
 }
 
 /* ---- unix sockets ---- */
@@ -128,7 +133,7 @@ make_terminal(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
 
 Test(stream_conformance, terminals)
 {
-	expect_conforms(make_terminal, NULL, 2, CEDE_TEST_HAS_BOTH_WAYS | CEDE_TEST_HAS_NO_END);
+	expect_conforms(make_terminal, NULL, 20, CEDE_TEST_HAS_BOTH_WAYS | CEDE_TEST_HAS_NO_END);
 }
 
 /* ---- a child's stdin and stdout, with cat in between ---- */
@@ -158,7 +163,7 @@ make_child(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
 
 Test(stream_conformance, child_stdio)
 {
-	expect_conforms(make_child, NULL, 10, 0);
+	expect_conforms(make_child, NULL, 20, 0);
 }
 
 /* ---- handles of the application's ---- */
@@ -237,4 +242,114 @@ Test(stream_conformance, scripted_streams)
 
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		expect_conforms(make_scripted, &options[i], 0, TCP_HAS);
+}
+
+/* ---- TLS, over any of them ---- */
+
+struct encrypted {
+	cede_test_make_fn *make;
+	void *arg;
+	cede_tls_t *client, *server;
+};
+
+struct accepting {
+	cede_stream_t *stream;
+	cede_tls_t *tls;
+};
+
+static int
+accept_tls(void *arg)
+{
+	const struct accepting *a = arg;
+
+	return cede_tls_accept(a->stream, a->tls, NULL);
+}
+
+static int
+encrypt(const struct encrypted *e, cede_stream_t *client, cede_stream_t *server)
+{
+	struct accepting accepting = { server, e->server };
+	int r;
+
+	CEDE_GROUP(group);
+	r = cede_spawn(&group, accept_tls, &accepting);
+	if (r == 0)
+		r = cede_tls_connect(client, e->client, NULL, NULL);
+	return r == 0 ? cede_group_wait(&group) : r;
+}
+
+static int
+make_encrypted(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
+{
+	const struct encrypted *e = arg;
+	int r = e->make(ret_a, ret_b, e->arg);
+
+	if (r < 0)
+		return r;
+	r = encrypt(e, *ret_a, *ret_b);
+	if (r < 0) {
+		cede_close(*ret_a);
+		cede_close(*ret_b);
+	}
+	return r;
+}
+
+static void
+expect_encrypted_conforms(cede_test_make_fn *make, void *arg, unsigned cushion_ms, unsigned has)
+{
+	struct encrypted e = { .make = make, .arg = arg };
+	char chain[512], key[512];
+	const char *certs = getenv("TEST_CERTS");
+	const cede_tls_certificate_t certificate = { .chain_file = chain, .key_file = key };
+	int r;
+
+	snprintf(chain, sizeof chain, "%s/server.pem", certs ? certs : "tests/support/certs");
+	snprintf(key, sizeof key, "%s/server.key", certs ? certs : "tests/support/certs");
+	leaks_begin();
+	r = cede_tls_create_server(&(cede_tls_options_t){ .certificates = &certificate,
+					   .certificate_count = 1 },
+		&e.server);
+	if (r == CEDE_ENOTSUP)
+		cr_skip_test("built without TLS");
+	cr_assert_eq(r, 0, "%s", cede_error_text(r));
+	cr_assert_eq(cede_tls_create_client(
+			     &(cede_tls_options_t){ .verify = CEDE_TLS_VERIFY_NOTHING_INSECURE },
+			     &e.client),
+		0);
+	check_conforms(make_encrypted, &e, cushion_ms,
+		(has & ~(unsigned)CEDE_TEST_HAS_NO_END) | CEDE_TEST_HAS_HALF_CLOSE |
+			CEDE_TEST_HAS_CUTS);
+	cede_tls_unref(e.client);
+	cede_tls_unref(e.server);
+	leaks_end();
+}
+
+Test(stream_conformance, tls_over_tcp)
+{
+	char address[] = "127.0.0.1:0";
+
+	expect_encrypted_conforms(make_tcp, address, 2, TCP_HAS);
+}
+
+Test(stream_conformance, tls_over_unix_sockets)
+{
+	expect_encrypted_conforms(make_unix, NULL, 0, CEDE_TEST_HAS_BOTH_WAYS);
+}
+
+Test(stream_conformance, tls_over_memory)
+{
+	size_t capacity = 0;
+
+	expect_encrypted_conforms(make_memory, &capacity, 0, TCP_HAS);
+}
+
+Test(stream_conformance, tls_over_scripted_streams)
+{
+	cede_test_stream_options_t options = {
+		.to_ours = { .read_max = 3000, .seed = 3 },
+		.to_theirs = { .write_max = 2000, .seed = 4 },
+		.capacity = 9000,
+	};
+
+	expect_encrypted_conforms(make_scripted, &options, 0, TCP_HAS);
 }
