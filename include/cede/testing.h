@@ -258,6 +258,45 @@ typedef struct cede_test_stream_options {
 CEDE_API int cede_test_stream(const cede_test_stream_options_t *options, cede_stream_t **ret_ours,
 	cede_stream_t **ret_theirs);
 
+/**
+ * Makes two streams that are connected to each other: what is written to the first is
+ * read from the second, and the other way if it has both. Each direction takes 8 KiB before
+ * anybody reads. In a task; may suspend. 0, or a code, with nothing left.
+ */
+typedef int cede_test_make_fn(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg);
+
+/** What a kind of stream has, of which cede_test_check_stream() is to see that it is right. */
+enum {
+	CEDE_TEST_HAS_BOTH_WAYS = 1,  /**< each end reads and writes */
+	CEDE_TEST_HAS_HALF_CLOSE = 2, /**< cede_shutdown_write(), and reading goes on */
+	CEDE_TEST_HAS_RESET = 4,      /**< cede_abort() gives the other end CEDE_ECONNRESET */
+	/** A close is no end of file to the other end: a terminal. What happens at the end is not looked at. */
+	CEDE_TEST_HAS_NO_END = 8,
+	CEDE_TEST_HAS_CUTS = 16, /**< an end without an orderly close is CEDE_ETRUNCATED: TLS */
+};
+
+/**
+ * Checks that a kind of stream does what <cede/stream.h> says: every byte comes, once and in
+ * its order, whatever the sizes and wherever it is cut; who does not read holds the writer
+ * back; one reader and one writer; the end of file stays; closes, cancels and limits
+ * end what waits, and what is given up loses nothing that it does not say. For your own
+ * transports and wrappers, and for ways to make a stream: a proxy in between, say.
+ *
+ * Each check has streams of its own, made by @make, and is run first in, first out and
+ * with four seeds, in both directions where there are two.
+ *
+ * @param options  as of cede_test_run(); seed: of the first run; cushion_ms: how long it may
+ *                 take until what was written has come, where another process or thread is
+ *                 in between; before and after are not called. NULL: the defaults
+ * @param has      CEDE_TEST_HAS_…
+ * @return how many runs; or CEDE_EPROTO: the stream does something else, and the report says
+ *   what; as cede_test_run(); what @make returned
+ *
+ * Outside all tasks; any thread.
+ */
+CEDE_API int cede_test_check_stream(cede_test_make_fn *make, void *arg,
+	const cede_test_options_t *options, unsigned has, cede_test_report_t *ret_report);
+
 /** What a process holds at a moment. */
 typedef struct cede_test_count {
 	size_t blocks; /**< of the library's allocator, without what a thread keeps for the next */

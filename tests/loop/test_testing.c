@@ -552,3 +552,40 @@ Test(testing_blocked, a_wait_for_all_to_be_blocked_that_was_given_up_keeps_no_lo
 		"can't come any more: 'main'");
 	leaks_end();
 }
+
+/* ---- a program that is held up between the kit's look and libuv's poll ---- */
+
+static uv_prepare_t handle;
+static int closes_left;
+
+/* Behind the look; the last time for longer than the kit wants to wait for silence. */
+static void
+close_again(uv_handle_t *closed)
+{
+	if (--closes_left == 0) {
+		const uint64_t until_ns = uv_hrtime() + 100 * UINT64_C(1000000);
+
+		while (uv_hrtime() < until_ns)
+			;
+		return;
+	}
+	uv_prepare_init(closed->loop, &handle);
+	uv_close(closed, close_again);
+}
+
+static int
+sleep_while_held_up(void *arg)
+{
+	closes_left = 20;
+	uv_prepare_init(cede_loop_uv(cede_loop_current()), &handle);
+	uv_close((uv_handle_t *)&handle, close_again);
+	return cede_sleep(1000);
+}
+
+Test(testing_clock, time_jumps_also_when_the_program_is_held_up_meanwhile)
+{
+	const cede_test_options_t options = { .cushion_ms = 50 };
+
+	run_well(sleep_while_held_up, NULL, &options);
+	cr_assert_eq(closes_left, 0);
+}
