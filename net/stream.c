@@ -51,8 +51,11 @@ cede__stream_ref(cede_stream_t *s)
 void
 cede__stream_unref(cede_stream_t *s)
 {
-	if (--s->refs == 0)
-		cede__free(s);
+	if (--s->refs > 0)
+		return;
+	if (s->transport->forget)
+		s->transport->forget(s);
+	cede__free(s);
 }
 
 /* ---- closing ---- */
@@ -120,11 +123,21 @@ cede_abort(cede_stream_t *s)
 int
 cede_stream_peer(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->peer.address, s->stated->peer.length,
+			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getpeername, buffer, size);
 }
 
 int
 cede_stream_local(const cede_stream_t *s, char *buffer, size_t size)
 {
+	if (s->stated)
+		return cede__address_format(&s->stated->local.address, s->stated->local.length,
+			buffer, size);
+	if (s->is_in_memory)
+		return CEDE_ENOTSUP;
 	return cede__address_of_fd(s->fd, getsockname, buffer, size);
 }

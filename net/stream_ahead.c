@@ -28,36 +28,19 @@ cede__stream_ahead_data(const cede_stream_t *s)
 	return s->buffer->data + s->from;
 }
 
-static void
-give_buffer(cede_stream_t *s)
-{
-	cede__buffer_give(&s->loop->buffers, s->buffer);
-	s->buffer = NULL;
-	s->from = s->to = 0;
-}
-
 void
 cede__stream_take_ahead(cede_stream_t *s, size_t size)
 {
 	s->from += (uint32_t)size;
 	if (s->from == s->to && s->buffer)
-		give_buffer(s);
-}
-
-void *
-cede__stream_lend(cede_stream_t *s)
-{
-	char *data = cede__stream_ahead_data(s);
-
-	s->from = s->to;
-	return data;
+		cede__stream_give_buffer(s);
 }
 
 void
 cede_read_return(cede_stream_t *s)
 {
 	if (s->from == s->to && s->buffer)
-		give_buffer(s);
+		cede__stream_give_buffer(s);
 }
 
 /* Moves what is there to a buffer of this class. 0, CEDE_ENOMEM. */
@@ -71,23 +54,20 @@ change_buffer(cede_stream_t *s, enum cede__buffer_class class)
 		return CEDE_ENOMEM;
 	if (ahead > 0)
 		memcpy(buffer->data, cede__stream_ahead_data(s), ahead);
-	give_buffer(s);
+	cede__stream_give_buffer(s);
 	s->buffer = buffer;
 	s->to = (uint32_t)ahead;
 	return 0;
 }
 
-/* Room behind what is there. 0, CEDE_ENOMEM, CEDE_EMSGSIZE. */
-static int
-make_room(cede_stream_t *s)
+int
+cede__stream_make_room(cede_stream_t *s)
 {
 	const size_t ahead = cede__stream_ahead(s);
 	struct cede__buffer *buffer = s->buffer;
 
 	if (ahead == 0)
 		s->from = s->to = 0;
-	if (!buffer)
-		return change_buffer(s, s->reads_large ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
 	if (buffer->class == CEDE__BUFFER_SMALL)
 		return change_buffer(s, CEDE__BUFFER_USUAL);
 	if (s->from >= buffer->size / 2) {
@@ -107,36 +87,14 @@ make_room(cede_stream_t *s)
 	return 0;
 }
 
-int
-cede__stream_receive_ahead(cede_stream_t *s)
-{
-	size_t room;
-	int n = make_room(s);
-
-	if (cede__unlikely(n < 0))
-		return n;
-	room = s->buffer->size - s->to;
-	n = cede__stream_receive(s, s->buffer->data + s->to, room);
-	if (cede__likely(n > 0)) {
-		if (s->from == s->to) /* it was empty: does what comes fill it? */
-			s->reads_large = (size_t)n >= CEDE__BUFFER_SIZE;
-		s->to += (uint32_t)n;
-	} else if (s->from == s->to) {
-		give_buffer(s);
-	}
-	return n;
-}
-
 void
 cede__stream_hold_little(cede_stream_t *s)
 {
 	const size_t ahead = cede__stream_ahead(s);
 
-	if (!s->buffer)
-		return;
 	/* No memory: it stays where it is. */
 	if (ahead == 0)
-		give_buffer(s);
+		cede__stream_give_buffer(s);
 	else if (ahead <= CEDE__BUFFER_SIZE_SMALL && s->buffer->class != CEDE__BUFFER_SMALL)
 		(void)change_buffer(s, CEDE__BUFFER_SMALL);
 	else if (ahead <= CEDE__BUFFER_SIZE / 2 && s->buffer->class == CEDE__BUFFER_LARGE)

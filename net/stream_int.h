@@ -9,7 +9,8 @@
  *
  * Transports: a socket, and any other descriptor (stream_fd.c), under a handle of
  * libuv's that lies in the stream or is the host's. A filter (TLS) is a transport
- * that keeps the one below it: the stream stays the same object.
+ * that keeps the one below it: the stream stays the same object. Memory
+ * (stream_memory.c) has neither a descriptor nor a handle.
  *
  * Bytes read ahead stand in a buffer of the loop's, between `from` and `to`; what
  * stands before `from` may still be lent. A stream has one only while there is
@@ -77,6 +78,9 @@ struct cede__transport {
 	/** Lets go at once of all memory that is not its own; calls nothing of the stream's any more. */
 	void (*close)(cede_stream_t *stream, int is_reset);
 
+	/** The stream's memory goes. NULL: there is nothing more to let go of. */
+	void (*forget)(cede_stream_t *stream);
+
 	/* A filter's: what the transport below it reports. NULL: it is for the stream itself. */
 
 	/** 1: it is for the stream as well. */
@@ -107,6 +111,7 @@ struct cede_stream {
 	uint8_t is_timed_out; /* one of the limits has passed */
 	uint8_t is_closed;    /* the transport is closed */
 	uint8_t is_released;  /* cede_close() was called */
+	uint8_t is_in_memory; /* it has no names: stream_memory.c */
 	uint32_t in_a_row; /* reads that did not wait, by weight, since there was a report last */
 	uint32_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
 
@@ -135,7 +140,8 @@ struct cede_stream {
 	struct cede__timer limits;
 
 	struct cede__resource resource;
-	void *server;          /* serve.c's */
+	void *server;                     /* serve.c's */
+	const struct cede__names *stated; /* what a PROXY header has said; NULL: the system knows */
 	cede_stream_t **place; /* whose owner closes it, if nobody has: cleared by the close */
 	void *filter;          /* tls.c's */
 
@@ -149,7 +155,8 @@ struct cede_stream {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
-	} own; /* libuv's handle, unless it was adopted */
+		struct cede__memory_end *memory;
+	} own; /* libuv's handle, unless it was adopted; or the end of a pair in memory */
 };
 
 /* ---- life: stream.c ---- */
@@ -249,6 +256,14 @@ void cede__stream_break_write(cede_stream_t *stream, int result);
 
 /** A wait begins: the idle limit runs from here. 0, CEDE_ENOMEM. */
 int cede__stream_watch_limits(cede_stream_t *stream);
+
+/** A wait has ended, or not begun: `reader` or `writer` is NULL again. */
+static inline void
+cede__stream_wait_ended(cede_stream_t *stream)
+{
+	if (cede__unlikely(stream->is_in_memory) && !stream->reader && !stream->writer)
+		cede__timer_set_weak(&stream->limits, 1);
+}
 
 /** The limits' timer. */
 void cede__stream_limits_fire(struct cede__timer *timer);

@@ -18,23 +18,35 @@ cede__stream_end_read(cede_stream_t *s, int result)
 	void *lent = result > 0 && op->kind == CEDE__READ_LENDS ? cede__stream_lend(s) : NULL;
 
 	s->reader = NULL;
+	cede__stream_wait_ended(s);
 	cede_future_resolve(&op->future, result, lent);
 }
 
-int
-cede__stream_receive(cede_stream_t *s, void *buffer, size_t size)
+/* A buffer for a stream that has none. 0, CEDE_ENOMEM. */
+static int
+take_buffer(cede_stream_t *s)
 {
-	int n = s->transport->receive(s, buffer, size);
+	s->buffer = cede__buffer_take(&s->loop->buffers,
+		s->reads_large ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
+	return cede__likely(s->buffer != NULL) ? 0 : CEDE_ENOMEM;
+}
 
+/* Receives behind what was read ahead. As cede__stream_receive(); CEDE_ENOMEM, CEDE_EMSGSIZE. */
+static int
+receive_ahead(cede_stream_t *s)
+{
+	const int was_empty = s->from == s->to;
+	int n = cede__likely(!s->buffer) ? take_buffer(s) : cede__stream_make_room(s);
+
+	if (cede__unlikely(n < 0))
+		return n;
+	n = cede__stream_receive(s, s->buffer->data + s->to, s->buffer->size - s->to);
 	if (cede__likely(n > 0)) {
-		s->active_ms = cede__loop_time(s->loop);
-		s->in_a_row += CEDE__WEIGHT(n);
-	} else if (n == CEDE_EAGAIN) {
-		s->may_have_data = 0;
-	} else if (n == 0) {
-		s->is_at_end = 1;
-	} else {
-		s->failure = n; /* asked again, the system would call it an end of file */
+		if (was_empty)
+			s->reads_large = (size_t)n >= CEDE__BUFFER_SIZE; /* it filled it */
+		s->to += (uint32_t)n;
+	} else if (was_empty) {
+		cede__stream_give_buffer(s);
 	}
 	return n;
 }
@@ -53,7 +65,7 @@ cede__stream_readable(cede_stream_t *s)
 	if (!op)
 		return;
 	n = op->kind == CEDE__READ_COPIES ? cede__stream_receive(s, op->buffer, op->size)
-					  : cede__stream_receive_ahead(s);
+					  : receive_ahead(s);
 	if (n != CEDE_EAGAIN)
 		cede__stream_end_read(s, n);
 }
@@ -88,6 +100,7 @@ cancel_read(cede_future_t *future)
 	cede_read_t *op = cede__container_of(future, cede_read_t, future);
 
 	op->stream->reader = NULL;
+	cede__stream_wait_ended(op->stream);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
@@ -198,9 +211,9 @@ cede__stream_read_next(cede_stream_t *s, void *buffer, size_t size)
 static int
 try_ahead(cede_stream_t *s)
 {
-	int r = may_receive(s) ? cede__stream_receive_ahead(s) : CEDE_EAGAIN;
+	int r = may_receive(s) ? receive_ahead(s) : CEDE_EAGAIN;
 
-	if (r == CEDE_EAGAIN)
+	if (r == CEDE_EAGAIN && cede__unlikely(s->buffer))
 		cede__stream_hold_little(s);
 	return r;
 }
@@ -284,7 +297,8 @@ cede_read_lend(cede_stream_t *s, const void **ret_data)
 	r = check_read(s, 1);
 	if (cede__unlikely(r == CEDE_EBUSY))
 		return r;
-	cede_read_return(s);
+	if (s->buffer && r != IS_AHEAD)
+		cede__stream_give_buffer(s);
 	if (cede__unlikely(r == IS_AHEAD))
 		r = (int)cede__stream_ahead(s);
 	else if (cede__likely(r == ASK))

@@ -61,14 +61,17 @@ sum(const struct iovec *pieces, int count)
 
 /* ---- a write that waits ---- */
 
-/* The transport lets go, or has; what of its share has gone is counted. */
+/* The transport lets go, or has; what of its share has gone is counted. Where there is no handle, what goes is told at once. */
 void
 cede__stream_end_write(cede_stream_t *s, int result)
 {
 	cede_write_t *op = s->writer;
-	size_t left = s->handle && s->in_care > 0 ? uv_stream_get_write_queue_size(s->handle) : 0;
+	size_t left = s->in_care;
 
 	s->writer = NULL;
+	cede__stream_wait_ended(s);
+	if (s->handle && left > 0)
+		left = uv_stream_get_write_queue_size(s->handle);
 	op->written += s->in_care - (left < s->in_care ? left : s->in_care);
 	s->in_care = 0;
 	cede_future_resolve(&op->future, result, NULL);

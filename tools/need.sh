@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that what a job needs is installed:
 #
-#   tools/need.sh build    compiler, meson, ninja, pkg-config, libuv
+#   tools/need.sh build    compiler, meson, ninja, pkg-config, libuv, OpenSSL
 #   tools/need.sh test     the same, and what the tests use
 #   tools/need.sh ci       the same, and what .ci/run uses
 #
@@ -35,6 +35,7 @@ need_build() {
 	has meson || lacks meson 'meson 1.0 or later'
 	has ninja || has ninja-build || lacks ninja-build ninja
 	has_library libuv 1.44 || lacks libuv1-dev 'libuv 1.44 or later, with its headers'
+	has_library openssl 3.0 || lacks libssl-dev 'OpenSSL 3.0 or later, with its headers'
 }
 
 need_test() {
@@ -42,6 +43,16 @@ need_test() {
 	has python3 || lacks python3 python3
 	has redis-cli || lacks redis-tools redis-cli
 	has nc || lacks netcat-openbsd 'nc, netcat'
+	has openssl || lacks openssl 'the program openssl'
+	has curl || lacks curl curl
+	has wrk || lacks wrk wrk
+	need_llhttp
+}
+
+# What examples/http parses with: a library, or sources, as Debian has them.
+need_llhttp() {
+	has_library libllhttp 9 || [ -e /usr/share/llhttp/llhttp.c ] ||
+		lacks node-llhttp 'llhttp, the parser of HTTP'
 }
 
 can_sanitize() {
@@ -64,6 +75,8 @@ need_ci() {
 	has qemu-aarch64 || lacks qemu-user qemu-user
 	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
+	# Not for need_test: where there is an init its package starts a web server at once.
+	has nginx || [ -x /usr/sbin/nginx ] || lacks nginx-light nginx
 	need_hosts
 }
 

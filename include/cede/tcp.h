@@ -21,15 +21,18 @@ typedef struct cede_listen_options {
 	int backlog;    /**< connections that wait for an accept; 0: 511 */
 	int share_port; /**< let other sockets of this user listen on it too (SO_REUSEPORT) */
 	int delay;      /**< leave Nagle's algorithm on: TCP_NODELAY is set otherwise */
+	int only_v6;    /**< of ":7000" and "[::]:7000": not IPv4 as well */
 } cede_listen_options_t;
 
 /**
- * Listens on an address.
+ * Listens on an address. ":7000" and "[::]:7000" are dual stack whatever the system's
+ * default is: IPv4 connections come too, and their peers are "[::ffff:127.0.0.1]:…".
+ * On a host without IPv6 ":7000" is "0.0.0.0:7000".
  *
  * @param options       NULL for the defaults; not kept
  * @param ret_listener  the caller's
- * @return 0; CEDE_EINVAL: not an address; CEDE_EADDRINUSE, CEDE_EADDRNOTAVAIL,
- *   CEDE_EMFILE, … of the system; CEDE_ENOMEM; CEDE_ENOTASK
+ * @return 0; CEDE_EINVAL: not an address, or only_v6 for one of IPv4;
+ *   CEDE_EADDRINUSE, CEDE_EADDRNOTAVAIL, CEDE_EMFILE, … of the system; CEDE_ENOMEM; CEDE_ENOTASK
  *
  * In a task; never suspends.
  */

@@ -3,6 +3,10 @@
  * reading, writing, connecting, accepting, with the close of what they wait in.
  * Accepting is real TCP.
  */
+#include <sys/un.h>
+
+#include <cede/unix.h>
+
 #include "tests/net/interleave_pair.h"
 #include "tests/support/peer.h"
 
@@ -395,6 +399,145 @@ accept_tear_down(int first)
 	if (net.client >= 0)
 		peer_reset(net.client);
 }
+
+/* ---- accepting from a unix socket: the same machine, another family ---- */
+
+static char unix_name[64];
+
+static void
+accept_unix_prepare(void)
+{
+	snprintf(unix_name, sizeof unix_name, "@cede-interleavings-%d", (int)getpid());
+	cr_assert_eq(cede_unix_listen(unix_name, NULL, &listener), 0);
+}
+
+static void
+accept_unix_complete(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const size_t size = strlen(unix_name);
+
+	if (!is_open())
+		return;
+	memcpy(to.sun_path + 1, unix_name + 1, size - 1);
+	net.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(syscall(SYS_connect, net.client, &to,
+			     offsetof(struct sockaddr_un, sun_path) + size),
+		0);
+	wait_for_libuv();
+}
+
+static const struct operation a_unix_accept = {
+	.set_up = accept_init,
+	.prepare = accept_unix_prepare,
+	.call = accept_call,
+	.start = accept_start,
+	.future = accept_future,
+	.complete = accept_unix_complete,
+	.close = accept_close,
+	.after = accept_after,
+	.tear_down = accept_tear_down,
+	.on_close = CEDE_ECANCELED,
+	.flags = IS_LATE,
+};
+
+INTERLEAVE(stream_interleavings, a_unix_accept)
+
+/* ---- connecting to a unix socket whose queue is full ---- */
+
+static int queue, first_in_queue;
+static struct cede__timer *connect_pause;
+
+static int
+unix_connect_raw(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	memcpy(to.sun_path + 1, unix_name + 1, strlen(unix_name) - 1);
+	cr_assert_eq(syscall(SYS_connect, fd, &to,
+			     offsetof(struct sockaddr_un, sun_path) + strlen(unix_name)),
+		0);
+	return fd;
+}
+
+static void
+unix_connect_init(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	snprintf(unix_name, sizeof unix_name, "@cede-interleavings-%d", (int)getpid());
+	memcpy(at.sun_path + 1, unix_name + 1, strlen(unix_name) - 1);
+	queue = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(queue, (struct sockaddr *)&at,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				     strlen(unix_name))),
+		0);
+	cr_assert_eq(listen(queue, 0), 0);
+	first_in_queue = unix_connect_raw();
+	net.stream = connecting.stream = NULL;
+}
+
+static int
+unix_connect_call(void)
+{
+	return cede_unix_connect(unix_name, &net.stream);
+}
+
+static void
+unix_connect_start(void)
+{
+	cr_assert_eq(cede_unix_connect_start(unix_name, &connecting), 0);
+}
+
+/* Of the timers that are started, the one that is no scope's. */
+static void
+unix_connect_settle(void)
+{
+	const struct cede__timers *t = &run.loop->timers;
+
+	connect_pause = NULL;
+	for (uint32_t i = 1; i <= t->count; i++)
+		if (t->entries[i].timer->fire != run.scope.timer.fire)
+			connect_pause = t->entries[i].timer;
+	cr_assert_not_null(connect_pause);
+}
+
+/* A place comes, and the pause ends if there still is one. */
+static void
+unix_connect_complete(void)
+{
+	const struct cede__timers *t = run.loop ? &run.loop->timers : NULL;
+
+	close(accept4(queue, NULL, NULL, SOCK_CLOEXEC));
+	for (uint32_t i = 1; t && i <= t->count; i++)
+		if (t->entries[i].timer == connect_pause) {
+			fire(connect_pause);
+			return;
+		}
+}
+
+static void
+unix_connect_tear_down(int first)
+{
+	close(first_in_queue);
+	close(queue);
+}
+
+static const struct operation a_unix_connect = {
+	.set_up = unix_connect_init,
+	.call = unix_connect_call,
+	.start = unix_connect_start,
+	.future = connect_future,
+	.settle = unix_connect_settle,
+	.complete = unix_connect_complete,
+	.after = connect_after,
+	.tear_down = unix_connect_tear_down,
+};
+
+INTERLEAVE(stream_interleavings, a_unix_connect)
+
+/* ---- accepting from TCP ---- */
 
 static const struct operation an_accept = {
 	.set_up = accept_init,

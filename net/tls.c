@@ -1,0 +1,637 @@
+/*
+ * TLS as a stream's transport: a filter over the one that the stream had.
+ *
+ * OpenSSL reaches the transport below by a BIO of ours, which never waits. What it
+ * reads is first what the stream had read ahead, then what the transport receives. What
+ * it writes goes at once as far as it goes; the rest of that record is kept in `out`, and
+ * until it has gone OpenSSL is told to try again later. So there is one record at the
+ * most, and memory for it only then.
+ *
+ * Reading: a record is received with the next ones, as far as a buffer of OpenSSL's
+ * goes. A short receive has drained the transport below: OpenSSL's next question is
+ * answered without a system call. What OpenSSL still has then is looked at before the
+ * transport is watched; where the stream watches all the same, to let others have their
+ * turn, a timer brings it back.
+ *
+ * Writing: what was encrypted counts as taken, and the stream is told (is_holding) to
+ * wait until it has gone. A read can have something to say too (an alert, the answer to a
+ * key update): it goes by itself, with nobody waiting for it. The other way round, a
+ * message of TLS's own that has come in part keeps OpenSSL from writing: the writer
+ * waits for the rest.
+ *
+ * Failing: whatever goes wrong in OpenSSL or below is the end of both directions, with
+ * one code and one sentence. OpenSSL has sent the alert by then.
+ *
+ * Closing: close_notify is tried, without waiting, unless it is a reset. Then the
+ * transport below closes, and the SSL is freed; the filter, with its sentence, stays as
+ * long as the stream.
+ */
+#include "net/tls_int.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include "coro/alloc.h"
+
+/* What one call may receive from a peer that always has more. */
+#define RECEIVES_IN_A_ROW 16
+
+/* Behind the rest of a record there is room for an alert or a ticket. */
+#define OUT_SLACK 512
+
+/* The largest piece of plain text in one record. */
+#define RECORD_SIZE ((size_t)16384)
+
+/* ---- what has not gone ---- */
+
+static void
+drop_out(struct cede__tls_filter *f)
+{
+	cede__free(f->out);
+	f->out = NULL;
+	f->out_from = f->out_to = f->in_care = 0;
+}
+
+/* The rest of a record. 1; 0: there is no room; CEDE_ENOMEM. */
+static int
+keep(struct cede__tls_filter *f, const char *data, size_t size)
+{
+	if (!f->out) {
+		f->out_size = size + OUT_SLACK;
+		f->out = cede__alloc(f->out_size);
+		if (!f->out)
+			return CEDE_ENOMEM;
+	}
+	if (size > f->out_size - f->out_to)
+		return 0;
+	memcpy(f->out + f->out_to, data, size);
+	f->out_to += size;
+	return 1;
+}
+
+/* After every call of OpenSSL: has what is in `out` taken care of. */
+static void
+settle(struct cede__tls_filter *f)
+{
+	cede_stream_t *s = f->stream;
+
+	s->is_holding = f->out != NULL;
+	if (f->out && f->in_care == 0) {
+		const struct iovec rest = { .iov_base = f->out + f->out_from,
+			.iov_len = f->out_to - f->out_from };
+		const ssize_t n = f->below->wait_room(s, &rest, 1);
+
+		if (n < 0)
+			f->send_code = (int)n;
+		else
+			f->in_care = (size_t)n;
+	}
+}
+
+/* ---- OpenSSL's way to the transport below ---- */
+
+static int
+bio_write(BIO *bio, const char *data, int size)
+{
+	struct cede__tls_filter *f = BIO_get_data(bio);
+	const struct iovec piece = { .iov_base = (char *)data, .iov_len = (size_t)size };
+	ssize_t n = 0;
+	int r;
+
+	BIO_clear_retry_flags(bio);
+	if (f->send_code == 0 && !f->out) {
+		n = f->below->send(f->stream, &piece, 1);
+		if (n < 0)
+			f->send_code = (int)n;
+	}
+	if (f->send_code < 0)
+		return -1;
+	if (n == size)
+		return size;
+	r = keep(f, data + n, (size_t)(size - n));
+	if (r < 0)
+		f->send_code = r;
+	else if (r == 0)
+		BIO_set_retry_write(bio);
+	return r > 0 ? size : -1;
+}
+
+static int
+read_early(struct cede__tls_filter *f, char *buffer, int size)
+{
+	const uint32_t left = f->early_to - f->early_from;
+	const uint32_t n = (uint32_t)size < left ? (uint32_t)size : left;
+
+	memcpy(buffer, f->early->data + f->early_from, n);
+	f->early_from += n;
+	if (n == left) {
+		cede__buffer_give(&f->stream->loop->buffers, f->early);
+		f->early = NULL;
+	}
+	return (int)n;
+}
+
+static int
+receive_below(struct cede__tls_filter *f, char *buffer, int size)
+{
+	cede_stream_t *s = f->stream;
+	int n = CEDE_EAGAIN;
+
+	if (f->is_below_at_end)
+		return 0;
+	if (!f->is_drained && f->reads_in_a_row++ < RECEIVES_IN_A_ROW) {
+		s->may_have_data = 0;
+		n = f->below->receive(s, buffer, (size_t)size);
+		f->is_drained = n == CEDE_EAGAIN || !s->may_have_data;
+	}
+	return n;
+}
+
+static int
+bio_read(BIO *bio, char *buffer, int size)
+{
+	struct cede__tls_filter *f = BIO_get_data(bio);
+	int n;
+
+	BIO_clear_retry_flags(bio);
+	if (f->early)
+		return read_early(f, buffer, size);
+	n = f->receive_code < 0 ? f->receive_code : receive_below(f, buffer, size);
+	if (n >= 0) {
+		f->is_below_at_end = n == 0;
+		return n;
+	}
+	if (n == CEDE_EAGAIN)
+		BIO_set_retry_read(bio);
+	else
+		f->receive_code = n;
+	return -1;
+}
+
+static long
+bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	const struct cede__tls_filter *f = BIO_get_data(bio);
+
+	switch (command) {
+	case BIO_CTRL_FLUSH:
+		return 1; /* settle() does */
+	case BIO_CTRL_EOF:
+		return f->is_below_at_end;
+	default:
+		return 0;
+	}
+}
+
+BIO_METHOD *
+cede__tls_bio_create(void)
+{
+	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "cede");
+
+	if (method && BIO_meth_set_write(method, bio_write) &&
+		BIO_meth_set_read(method, bio_read) && BIO_meth_set_ctrl(method, bio_control))
+		return method;
+	BIO_meth_free(method);
+	return NULL;
+}
+
+/* ---- failing ---- */
+
+static int
+fail(struct cede__tls_filter *f, int code, const char *text)
+{
+	f->failure = code;
+	snprintf(f->problem, sizeof f->problem, "%s", text);
+	return code;
+}
+
+/* What OpenSSL has to say against it. */
+static int
+fail_by_openssl(struct cede__tls_filter *f)
+{
+	const unsigned long error = ERR_peek_error();
+
+	if (cede__tls_is_out_of_memory())
+		return fail(f, CEDE_ENOMEM, "no memory");
+	if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+		ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+		return fail(f, CEDE_ECERT,
+			X509_verify_cert_error_string(SSL_get_verify_result(f->ssl)));
+	if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+		ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+		return fail(f, CEDE_ECERT, cede__tls_reason());
+	return fail(f, CEDE_ETLS, cede__tls_reason());
+}
+
+/* A call of OpenSSL's has not succeeded. CEDE_EAGAIN; 0: the peer has ended TLS; or a code that stays. */
+static int
+look_into(struct cede__tls_filter *f, int result)
+{
+	switch (SSL_get_error(f->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return CEDE_EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		break;
+	}
+	if (f->is_below_at_end)
+		return fail(f, CEDE_ETRUNCATED,
+			f->is_up ? "the connection has ended without close_notify"
+				 : "the connection has ended in the handshake");
+	if (f->receive_code < 0)
+		return fail(f, f->receive_code, cede_strerror(f->receive_code));
+	if (f->send_code < 0 && ERR_peek_error() == 0)
+		return fail(f, f->send_code, cede_strerror(f->send_code));
+	return fail_by_openssl(f);
+}
+
+/* ---- reading ---- */
+
+static void
+begin_call(struct cede__tls_filter *f)
+{
+	ERR_clear_error();
+	f->reads_in_a_row = 0;
+}
+
+/* 1: the handshake is done, which looks like a byte to the read that waits for it. */
+static int
+shake_hands(struct cede__tls_filter *f)
+{
+	const int r = SSL_do_handshake(f->ssl);
+
+	f->reader_wants_room = r != 1 && SSL_want_write(f->ssl);
+	if (r != 1)
+		return look_into(f, r);
+	f->is_handshaking = 0;
+	f->is_up = 1;
+	return 1;
+}
+
+/* As much as there is, without asking the transport below twice. */
+static int
+decrypt(struct cede__tls_filter *f, char *buffer, size_t size)
+{
+	size_t total = 0, n;
+	int r;
+
+	do {
+		r = SSL_read_ex(f->ssl, buffer + total, size - total, &n);
+		if (r == 1)
+			total += n;
+	} while (r == 1 && total < size && SSL_has_pending(f->ssl));
+	f->reader_wants_room = r != 1 && SSL_want_write(f->ssl);
+	if (total > 0) {
+		f->has_more = r == 1 && SSL_has_pending(f->ssl);
+		return (int)total; /* what is wrong after it is told by the next call */
+	}
+	return look_into(f, r);
+}
+
+static int
+tls_receive(cede_stream_t *s, void *buffer, size_t size)
+{
+	struct cede__tls_filter *f = s->filter;
+	int n;
+
+	if (f->failure < 0)
+		return f->failure;
+	begin_call(f);
+	f->has_more = 0;
+	n = f->is_handshaking ? shake_hands(f) : decrypt(f, buffer, size);
+	if (n == 1 && SSL_has_pending(f->ssl))
+		f->has_more = 1;
+	settle(f);
+	s->may_have_data = f->has_more || !f->is_drained;
+	return n;
+}
+
+static void
+look_again(struct cede__timer *timer)
+{
+	struct cede__tls_filter *f = cede__container_of(timer, struct cede__tls_filter, soon);
+
+	cede__stream_readable(f->stream);
+}
+
+static int
+tls_watch(cede_stream_t *s)
+{
+	struct cede__tls_filter *f = s->filter;
+
+	if ((f->early || f->has_more) && f->soon.index == 0)
+		(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
+	return f->is_below_at_end ? 0 : f->below->watch(s);
+}
+
+static int
+tls_below_readable(cede_stream_t *s)
+{
+	struct cede__tls_filter *f = s->filter;
+
+	f->is_drained = 0;
+	if (f->writer_wants_data && f->writer_waits) {
+		f->writer_wants_data = f->writer_waits = 0;
+		cede__stream_go_on_writing(s, 0, 0);
+	}
+	return !s->is_closed;
+}
+
+/* ---- writing ---- */
+
+/* One record of what comes first: a piece as it is, or small ones together. How much was taken, or a code. */
+static ssize_t
+encrypt(struct cede__tls_filter *f, const char *data, size_t size)
+{
+	size_t n = 0;
+	const int r = SSL_write_ex(f->ssl, data, size < RECORD_SIZE ? size : RECORD_SIZE, &n);
+	int code;
+
+	if (r == 1)
+		return (ssize_t)n;
+	f->writer_wants_data = SSL_want_read(f->ssl);
+	if (f->send_code < 0)
+		return f->send_code;
+	code = look_into(f, r);
+	if (code == CEDE_EAGAIN)
+		return 0;
+	return code < 0 ? code : CEDE_EPIPE;
+}
+
+/* Gathers the beginning of several pieces. How many bytes. */
+static size_t
+gather(char *buffer, const struct iovec *pieces, int count, size_t skip)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < count && size < RECORD_SIZE; i++) {
+		const size_t room = RECORD_SIZE - size, left = pieces[i].iov_len - skip;
+		const size_t n = left < room ? left : room;
+
+		memcpy(buffer + size, (const char *)pieces[i].iov_base + skip, n);
+		size += n;
+		skip = 0;
+	}
+	return size;
+}
+
+/* The next record of what is left, from a place in the first piece on. */
+static ssize_t
+encrypt_next(struct cede__tls_filter *f, const struct iovec *pieces, int count, size_t skip)
+{
+	struct cede__buffers *buffers = &f->stream->loop->buffers;
+	const size_t first = pieces->iov_len - skip;
+	struct cede__buffer *buffer;
+	ssize_t n;
+
+	if (count == 1 || first >= RECORD_SIZE)
+		return encrypt(f, (const char *)pieces->iov_base + skip, first);
+	buffer = cede__buffer_take(buffers, CEDE__BUFFER_USUAL);
+	if (!buffer)
+		return CEDE_ENOMEM;
+	n = encrypt(f, buffer->data, gather(buffer->data, pieces, count, skip));
+	OPENSSL_cleanse(buffer->data, n > 0 ? (size_t)n : 0);
+	cede__buffer_give(buffers, buffer);
+	return n;
+}
+
+static ssize_t
+encrypt_all(struct cede__tls_filter *f, const struct iovec *pieces, int count)
+{
+	size_t total = 0, skip = 0;
+	ssize_t n = 1;
+
+	while (n > 0 && !f->out) {
+		while (count > 0 && skip >= pieces->iov_len) {
+			skip -= pieces->iov_len;
+			pieces++;
+			count--;
+		}
+		if (count == 0)
+			break;
+		n = encrypt_next(f, pieces, count, skip);
+		if (n > 0) {
+			total += (size_t)n;
+			skip += (size_t)n;
+		}
+	}
+	return n < 0 && total == 0 ? n
+				   : (ssize_t)total; /* a failure stays: the next call tells it */
+}
+
+static ssize_t
+tls_send(cede_stream_t *s, const struct iovec *pieces, int count)
+{
+	struct cede__tls_filter *f = s->filter;
+	ssize_t n;
+
+	if (f->failure < 0)
+		return f->failure;
+	begin_call(f);
+	n = encrypt_all(f, pieces, count);
+	settle(f);
+	/* What came meanwhile was read for whom reads. */
+	if (f->reads_in_a_row > 0 && SSL_has_pending(f->ssl)) {
+		f->has_more = s->may_have_data = 1;
+		if (s->reader && f->soon.index == 0)
+			(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
+	}
+	return n;
+}
+
+/* The record that was encrypted last is on its way already; or a message of TLS's must come first. */
+static ssize_t
+tls_wait_room(cede_stream_t *s, const struct iovec *pieces, int count)
+{
+	struct cede__tls_filter *f = s->filter;
+	int r = f->failure < 0 ? f->failure : f->send_code;
+
+	if (r == 0 && !f->out && f->writer_wants_data)
+		r = tls_watch(s);
+	f->writer_waits = r == 0;
+	return r;
+}
+
+/* close_notify. 0 also where there is no room for it yet; or a code. */
+static int
+end_writing(struct cede__tls_filter *f)
+{
+	int r;
+
+	begin_call(f);
+	r = SSL_shutdown(f->ssl);
+	r = r >= 0 ? 0 : f->send_code < 0 ? f->send_code : look_into(f, r);
+	f->owes_goodbye = r == CEDE_EAGAIN;
+	settle(f);
+	return r == CEDE_EAGAIN ? 0 : r;
+}
+
+static void
+tls_below_sent(cede_stream_t *s, int status, size_t bytes)
+{
+	struct cede__tls_filter *f = s->filter;
+
+	f->in_care = 0;
+	f->out_from += bytes;
+	if (status < 0)
+		f->send_code = status;
+	if (status < 0 || f->out_from >= f->out_to)
+		drop_out(f);
+	settle(f);
+	if (f->out && f->send_code == 0)
+		return; /* more was put behind it meanwhile */
+	if (f->owes_goodbye && f->send_code == 0)
+		(void)end_writing(f);
+	if (f->writer_waits) {
+		f->writer_waits = 0;
+		cede__stream_go_on_writing(s, f->send_code, 0);
+	}
+	if (f->reader_wants_room && !s->is_closed) {
+		f->reader_wants_room = 0;
+		cede__stream_readable(s);
+	}
+}
+
+static int
+tls_shutdown_write(cede_stream_t *s)
+{
+	struct cede__tls_filter *f = s->filter;
+
+	return f->failure < 0 ? f->failure : end_writing(f);
+}
+
+/* ---- the end ---- */
+
+/* Where nothing is on its way and nothing is wrong. */
+static void
+say_goodbye(struct cede__tls_filter *f)
+{
+	if (!f->is_up || f->failure < 0 || f->send_code < 0 || f->out)
+		return;
+	if (SSL_get_shutdown(f->ssl) & SSL_SENT_SHUTDOWN)
+		return;
+	(void)end_writing(f);
+	ERR_clear_error();
+}
+
+static void
+tls_close(cede_stream_t *s, int is_reset)
+{
+	struct cede__tls_filter *f = s->filter;
+
+	if (!is_reset)
+		say_goodbye(f);
+	f->below->close(s, is_reset);
+	f->is_closed = 1;
+	cede__timer_unreserve(s->loop, &f->soon);
+	cede__buffer_give(&s->loop->buffers, f->early);
+	f->early = NULL;
+	drop_out(f);
+	SSL_free(f->ssl);
+	f->ssl = NULL;
+	cede_tls_unref(f->tls);
+	cede__free(f->session_key);
+	f->session_key = NULL;
+}
+
+static void
+tls_forget(cede_stream_t *s)
+{
+	cede__free(s->filter);
+}
+
+static const struct cede__transport tls_transport = {
+	.receive = tls_receive,
+	.watch = tls_watch,
+	.send = tls_send,
+	.wait_room = tls_wait_room,
+	.shutdown_write = tls_shutdown_write,
+	.close = tls_close,
+	.forget = tls_forget,
+	.below_readable = tls_below_readable,
+	.below_sent = tls_below_sent,
+};
+
+/* ---- the beginning ---- */
+
+struct cede__tls_filter *
+cede__tls_filter_of(const cede_stream_t *s)
+{
+	return s->transport == &tls_transport ? s->filter : NULL;
+}
+
+/* An SSL that reaches the filter by a BIO of ours. 0, CEDE_ENOMEM. */
+static int
+create_ssl(struct cede__tls_filter *f)
+{
+	BIO *bio;
+
+	ERR_clear_error();
+	f->ssl = SSL_new(f->tls->ctx);
+	bio = f->ssl ? BIO_new(f->tls->bio) : NULL;
+	if (!bio) {
+		SSL_free(f->ssl);
+		ERR_clear_error();
+		return CEDE_ENOMEM;
+	}
+	BIO_set_data(bio, f);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(f->ssl, bio, bio);
+	SSL_set_app_data(f->ssl, f);
+	if (f->tls->is_server)
+		SSL_set_accept_state(f->ssl);
+	else
+		SSL_set_connect_state(f->ssl);
+	return 0;
+}
+
+int
+cede__tls_filter_attach(cede_stream_t *s, cede_tls_t *tls, struct cede__tls_filter **ret_filter)
+{
+	struct cede__tls_filter *f = cede__alloc_zero(sizeof *f);
+	int r;
+
+	if (!f)
+		return CEDE_ENOMEM;
+	f->stream = s;
+	f->below = s->transport;
+	f->tls = tls;
+	f->soon = (struct cede__timer){ .fire = look_again, .is_weak = 1 };
+	r = cede__timer_reserve(s->loop, &f->soon);
+	if (r == 0)
+		r = create_ssl(f);
+	if (r < 0) {
+		cede__timer_unreserve(s->loop, &f->soon);
+		cede__free(f);
+		return r;
+	}
+	cede_tls_ref(tls);
+	cede_read_return(s);
+	f->early = s->buffer;
+	f->early_from = s->from;
+	f->early_to = s->to;
+	s->buffer = NULL;
+	s->from = s->to = 0;
+	f->is_handshaking = 1;
+	f->is_drained = !s->may_have_data;
+	f->is_below_at_end = s->is_at_end;
+	s->is_at_end = 0;
+	s->filter = f;
+	s->transport = &tls_transport;
+	s->may_have_data = 1;
+	*ret_filter = f;
+	return 0;
+}
+
+int
+cede__tls_session_made(SSL *ssl, SSL_SESSION *session)
+{
+	const struct cede__tls_filter *f = SSL_get_app_data(ssl);
+
+	return f->session_key && cede__tls_sessions_put(&f->tls->sessions, f->session_key, session);
+}
