@@ -31,6 +31,12 @@
 _Static_assert(CEDE_ECANCELED == UV_ECANCELED && CEDE_EOF == UV_EOF &&
 		CEDE_ETIMEDOUT == UV_ETIMEDOUT && CEDE_ENOMEM == UV_ENOMEM,
 	"codes must pass through unchanged");
+_Static_assert(CEDE_EAI_ADDRFAMILY == UV_EAI_ADDRFAMILY && CEDE_EAI_AGAIN == UV_EAI_AGAIN &&
+		CEDE_EAI_BADFLAGS == UV_EAI_BADFLAGS && CEDE_EAI_FAIL == UV_EAI_FAIL &&
+		CEDE_EAI_FAMILY == UV_EAI_FAMILY && CEDE_EAI_NODATA == UV_EAI_NODATA &&
+		CEDE_EAI_NONAME == UV_EAI_NONAME && CEDE_EAI_OVERFLOW == UV_EAI_OVERFLOW &&
+		CEDE_EAI_SERVICE == UV_EAI_SERVICE && CEDE_EAI_SOCKTYPE == UV_EAI_SOCKTYPE,
+	"codes must pass through unchanged");
 
 /* ---- the ready queue ---- */
 
@@ -146,6 +152,7 @@ cede_attach(cede_loop_t **ret_loop, uv_loop_t *uv, const cede_loop_options_t *op
 	cede__list_init(&loop->ignorers);
 	cede__list_init(&loop->resources);
 	cede__list_init(&loop->children);
+	cede__list_init(&loop->lookups.waiting);
 	uv_idle_init(uv, &loop->idle); /* these two cannot fail in any libuv */
 	loop->idle.data = loop;
 	r = cede__timers_init(loop);

@@ -41,6 +41,13 @@
 struct cede__signal_watch;
 struct cede__uv_block;
 
+/* What libuv's pool does for the layer above with a limit of its own; that layer uses it. */
+struct cede__lookups {
+	unsigned limit; /* 0: the default */
+	unsigned running;
+	struct cede__list waiting; /* first come, first served */
+};
+
 struct cede_loop {
 	uv_loop_t *uv;
 	cede_task_t *ready_first, *ready_last; /* linked by cede_task::next_ready */
@@ -66,6 +73,7 @@ struct cede_loop {
 	struct cede__signal_watch *watches;
 	struct cede_remote *remote; /* made at its first use */
 	struct cede__works works;
+	struct cede__lookups lookups;
 	struct cede__file_blocks files;
 	struct cede__uv_block *free_blocks; /* uv_adapters.c */
 	unsigned free_block_count;

@@ -285,6 +285,22 @@ cede__timer_unreserve(cede_loop_t *loop, struct cede__timer *timer)
 }
 
 void
+cede__timer_set_weak(struct cede__timer *timer, int is_weak)
+{
+	if (timer->is_weak == is_weak)
+		return;
+	timer->is_weak = (uint8_t)is_weak;
+	if (timer->index == 0)
+		return;
+	struct cede__timers *t = &timer->loop->timers;
+
+	if (is_weak && --t->strong == 0)
+		uv_unref((uv_handle_t *)&t->uv);
+	else if (!is_weak && t->strong++ == 0)
+		uv_ref((uv_handle_t *)&t->uv);
+}
+
+void
 cede__timer_stop(struct cede__timer *timer)
 {
 	struct cede__timers *t;

@@ -73,6 +73,9 @@ int cede__timer_reserve(cede_loop_t *loop, struct cede__timer *timer);
 /** Gives the place back; stops the timer. */
 void cede__timer_unreserve(cede_loop_t *loop, struct cede__timer *timer);
 
+/** From now on it keeps the loop alive while it runs, or does not. */
+void cede__timer_set_weak(struct cede__timer *timer, int is_weak);
+
 /** Idle timers are left alone. */
 void cede__timer_stop(struct cede__timer *timer);
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +90,54 @@ cede__address_length(const struct sockaddr_storage *address)
 }
 
 int
-cede__address_format(const struct sockaddr_storage *address, char *buffer, size_t size)
+cede__address_parse_unix(const char *text, struct sockaddr_un *ret_address, socklen_t *ret_length)
+{
+	const int is_abstract = text && text[0] == '@';
+	const size_t size = text ? strlen(text) : 0, start = offsetof(struct sockaddr_un, sun_path);
+
+	if (size <= (size_t)is_abstract)
+		return CEDE_EINVAL;
+	if (size - (size_t)is_abstract >= sizeof ret_address->sun_path)
+		return CEDE_ENAMETOOLONG;
+	memset(ret_address, 0, sizeof *ret_address);
+	ret_address->sun_family = AF_UNIX;
+	memcpy(ret_address->sun_path, text, size);
+	if (is_abstract)
+		ret_address->sun_path[0] = '\0';
+	*ret_length = (socklen_t)(start + size + !is_abstract);
+	return 0;
+}
+
+/* A path may fill its array and have no 0 behind it then. */
+static int
+format_unix(const struct sockaddr_un *address, socklen_t length, char *buffer, size_t size)
+{
+	const size_t start = offsetof(struct sockaddr_un, sun_path);
+	const char *name = address->sun_path;
+	size_t n = length > start ? length - start : 0;
+
+	if (n > sizeof address->sun_path)
+		n = sizeof address->sun_path;
+	if (n > 0 && name[0])
+		n = strnlen(name, n);
+	if (n == 0) {
+		name = "@";
+		n = 1;
+	}
+	if (n >= size)
+		return CEDE_ENOBUFS;
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char c = (unsigned char)name[i];
+
+		buffer[i] = c == 0 ? '@' : c < ' ' || c == 127 ? '?' : name[i];
+	}
+	buffer[n] = '\0';
+	return 0;
+}
+
+int
+cede__address_format(const struct sockaddr_storage *address, socklen_t length, char *buffer,
+	size_t size)
 {
 	char host[INET6_ADDRSTRLEN];
 	int n;
@@ -104,6 +152,8 @@ cede__address_format(const struct sockaddr_storage *address, char *buffer, size_
 
 		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
 		n = snprintf(buffer, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+	} else if (address->ss_family == AF_UNIX) {
+		return format_unix((const void *)address, length, buffer, size);
 	} else {
 		return CEDE_ENOTSUP;
 	}
@@ -121,5 +171,5 @@ cede__address_of_fd(int fd, int (*ask)(int, struct sockaddr *, socklen_t *), cha
 		return CEDE_EBADF;
 	if (ask(fd, (struct sockaddr *)&address, &length) < 0)
 		return -errno;
-	return cede__address_format(&address, buffer, size);
+	return cede__address_format(&address, length, buffer, size);
 }

@@ -84,8 +84,7 @@ cede_stream_release(cede_stream_t *s)
 		return CEDE_EBADF;
 	if (!cede__stream_is_bare(s))
 		return CEDE_ENOTSUP;
-	/* The third: one is done, and its task, which looks at the stream again, has yet to run. */
-	if (s->reader || s->writer || s->refs > 1 || cede__stream_ahead(s) > 0)
+	if (cede__stream_is_in_use(s) || cede__stream_ahead(s) > 0)
 		return CEDE_EBUSY;
 
 	uv_read_stop(s->handle);

@@ -1,5 +1,6 @@
 /*
- * Listening sockets: a uv_poll_t and accept4() of our own.
+ * Listening sockets of any family: a uv_poll_t and accept4() of our own. How they
+ * come to be is in listener_tcp.c and unix_listen.c.
  *
  * An accept tries accept4() where a connection may be waiting, and else waits
  * for the poll. After so many in a row it lets the loop turn first, so that a
@@ -13,8 +14,6 @@
  */
 #include "net/listener.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,15 +21,15 @@
 #include "net/address.h"
 #include "net/stream_int.h"
 
-#define BACKLOG_DEFAULT 511
-#define PAUSE_MS_MIN    10
-#define PAUSE_MS_MAX    500
-#define IN_A_ROW_MAX    16
+#define PAUSE_MS_MIN 10
+#define PAUSE_MS_MAX 500
+#define IN_A_ROW_MAX 16
 
 struct cede_listener {
 	uv_poll_t uv;
 	cede_loop_t *loop;
 	int fd;
+	uv_handle_type type; /* of the streams it makes */
 	uint8_t may_have_connection;
 	uint8_t is_armed;
 	uint8_t is_closed;
@@ -41,64 +40,9 @@ struct cede_listener {
 	uint64_t pause_ms;       /* 0: no shortage */
 	struct cede__timer pause;
 	struct cede__resource resource;
+	cede_dtor_fn *forget; /* called with `name` at the close, or NULL */
+	void *name;
 };
-
-/* ---- the socket ---- */
-
-static int
-set_option(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
-
-/* What a connection inherits from its listener costs no system call of its own. */
-static int
-set_options(int fd, const struct sockaddr_storage *address, const cede_listen_options_t *o)
-{
-	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-
-	if (r == 0 && o->share_port)
-		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (r == 0 && !o->delay)
-		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (r == 0 && address->ss_family == AF_INET6 &&
-		IN6_IS_ADDR_UNSPECIFIED(
-			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
-		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-	return r;
-}
-
-static int
-open_socket(const char *text, const cede_listen_options_t *o, int *ret_fd)
-{
-	struct sockaddr_storage address;
-	int r = cede__address_parse(text, &address), fd;
-
-	if (r < 0)
-		return r;
-	fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 && errno == EAFNOSUPPORT && text[0] == ':') { /* a host without IPv6 */
-		char v4[32] = "0.0.0.0";
-
-		for (size_t i = 0; i < 8 && text[i]; i++)
-			v4[7 + i] = text[i];
-		if (cede__address_parse(v4, &address) == 0)
-			fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	}
-	if (fd < 0)
-		return -errno;
-
-	r = set_options(fd, &address, o);
-	if (r == 0 && bind(fd, (struct sockaddr *)&address, cede__address_length(&address)) < 0)
-		r = -errno;
-	if (r == 0 && listen(fd, o->backlog > 0 ? o->backlog : BACKLOG_DEFAULT) < 0)
-		r = -errno;
-	if (r < 0)
-		close(fd);
-	else
-		*ret_fd = fd;
-	return r;
-}
 
 /* ---- accepting ---- */
 
@@ -153,7 +97,7 @@ accept_fd(cede_listener_t *l)
 static int
 try_accept(cede_listener_t *l, cede_stream_t **ret_stream)
 {
-	int r = l->spare ? 0 : cede__stream_create(l->loop, UV_TCP, &l->spare), fd = -1;
+	int r = l->spare ? 0 : cede__stream_create(l->loop, l->type, &l->spare), fd = -1;
 
 	if (r == 0)
 		r = fd = accept_fd(l);
@@ -313,32 +257,26 @@ close_left_open(struct cede__resource *resource)
 }
 
 int
-cede_tcp_listen(const char *address, const cede_listen_options_t *options,
+cede__listener_create(cede_loop_t *loop, int fd, uv_handle_type type,
 	cede_listener_t **ret_listener)
 {
-	static const cede_listen_options_t defaults;
-	cede_loop_t *loop = cede_loop_current();
-	cede_listener_t *l;
+	cede_listener_t *l = cede__alloc_zero(sizeof *l);
 	int r;
 
-	if (!loop)
-		return CEDE_ENOTASK;
-	l = cede__alloc_zero(sizeof *l);
 	if (!l)
 		return CEDE_ENOMEM;
-	r = open_socket(address, options ? options : &defaults, &l->fd);
-	if (r < 0)
-		goto allocated;
 	r = cede__timer_reserve(loop, &l->pause);
 	if (r < 0)
-		goto opened;
-	r = uv_poll_init_socket(loop->uv, &l->uv, l->fd);
+		goto allocated;
+	r = uv_poll_init_socket(loop->uv, &l->uv, fd);
 	if (r < 0)
 		goto reserved;
 
 	cede__loop_opened(loop);
 	l->uv.data = l;
 	l->loop = loop;
+	l->fd = fd;
+	l->type = type;
 	l->refs = 1;
 	l->may_have_connection = 1;
 	l->pause.fire = pause_ends;
@@ -350,11 +288,16 @@ cede_tcp_listen(const char *address, const cede_listen_options_t *options,
 
 reserved:
 	cede__timer_unreserve(loop, &l->pause);
-opened:
-	close(l->fd);
 allocated:
 	cede__free(l);
 	return r;
+}
+
+void
+cede__listener_set_name(cede_listener_t *l, void *name, cede_dtor_fn *forget)
+{
+	l->name = name;
+	l->forget = forget;
 }
 
 void
@@ -370,6 +313,8 @@ cede_listener_close(cede_listener_t *l)
 		cede_future_cancel(&l->acceptor->future);
 	cede_close(l->spare);
 	l->spare = NULL;
+	if (l->forget)
+		l->forget(l->name); /* while it still listens: see unix_listen.c */
 	shutdown(l->fd, SHUT_RD); /* refuses at once; the descriptor is libuv's for another turn */
 	uv_close((uv_handle_t *)&l->uv, handle_closed);
 }

@@ -4,10 +4,14 @@
  *
  * Nothing is taken before it is whole, so a read that is given up has lost nothing;
  * only cede_read_exactly(), which fills the caller's memory, says how far it came.
+ * Whoever has to wait for more is_looking until he has what he wants: between two of
+ * his steps nobody else gets at the bytes.
  *
  * The buffer: none; then a usual one, or a large one when the usual one was filled;
  * a small one while the rest of little is waited for. Bytes are moved to its
- * beginning when half of it is behind them, so each is moved a bounded number of times.
+ * beginning when half of it is behind them, and to a larger or smaller buffer only when
+ * it is twice as full or half as full as it was: each is moved a bounded number of
+ * times, but for the few in a small one, which are moved whenever one more comes.
  */
 #include "net/stream_ahead.h"
 
@@ -24,36 +28,19 @@ cede__stream_ahead_data(const cede_stream_t *s)
 	return s->buffer->data + s->from;
 }
 
-static void
-give_buffer(cede_stream_t *s)
-{
-	cede__buffer_give(&s->loop->buffers, s->buffer);
-	s->buffer = NULL;
-	s->from = s->to = 0;
-}
-
 void
 cede__stream_take_ahead(cede_stream_t *s, size_t size)
 {
 	s->from += (uint32_t)size;
 	if (s->from == s->to && s->buffer)
-		give_buffer(s);
-}
-
-void *
-cede__stream_lend(cede_stream_t *s)
-{
-	char *data = cede__stream_ahead_data(s);
-
-	s->from = s->to;
-	return data;
+		cede__stream_give_buffer(s);
 }
 
 void
 cede_read_return(cede_stream_t *s)
 {
 	if (s->from == s->to && s->buffer)
-		give_buffer(s);
+		cede__stream_give_buffer(s);
 }
 
 /* Moves what is there to a buffer of this class. 0, CEDE_ENOMEM. */
@@ -67,23 +54,20 @@ change_buffer(cede_stream_t *s, enum cede__buffer_class class)
 		return CEDE_ENOMEM;
 	if (ahead > 0)
 		memcpy(buffer->data, cede__stream_ahead_data(s), ahead);
-	give_buffer(s);
+	cede__stream_give_buffer(s);
 	s->buffer = buffer;
 	s->to = (uint32_t)ahead;
 	return 0;
 }
 
-/* Room behind what is there. 0, CEDE_ENOMEM, CEDE_EMSGSIZE. */
-static int
-make_room(cede_stream_t *s)
+int
+cede__stream_make_room(cede_stream_t *s)
 {
 	const size_t ahead = cede__stream_ahead(s);
 	struct cede__buffer *buffer = s->buffer;
 
 	if (ahead == 0)
 		s->from = s->to = 0;
-	if (!buffer)
-		return change_buffer(s, s->reads_large ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
 	if (buffer->class == CEDE__BUFFER_SMALL)
 		return change_buffer(s, CEDE__BUFFER_USUAL);
 	if (s->from >= buffer->size / 2) {
@@ -103,40 +87,49 @@ make_room(cede_stream_t *s)
 	return 0;
 }
 
-int
-cede__stream_receive_ahead(cede_stream_t *s)
-{
-	size_t room;
-	int n = make_room(s);
-
-	if (cede__unlikely(n < 0))
-		return n;
-	room = s->buffer->size - s->to;
-	n = cede__stream_receive(s, s->buffer->data + s->to, room);
-	if (cede__likely(n > 0)) {
-		if (s->from == s->to) /* it was empty: does what comes fill it? */
-			s->reads_large = (size_t)n >= CEDE__BUFFER_SIZE;
-		s->to += (uint32_t)n;
-	} else if (s->from == s->to) {
-		give_buffer(s);
-	}
-	return n;
-}
-
 void
 cede__stream_hold_little(cede_stream_t *s)
 {
 	const size_t ahead = cede__stream_ahead(s);
 
-	if (!s->buffer)
-		return;
+	/* No memory: it stays where it is. */
 	if (ahead == 0)
-		give_buffer(s);
+		cede__stream_give_buffer(s);
 	else if (ahead <= CEDE__BUFFER_SIZE_SMALL && s->buffer->class != CEDE__BUFFER_SMALL)
-		(void)change_buffer(s, CEDE__BUFFER_SMALL); /* no memory: it stays where it is */
+		(void)change_buffer(s, CEDE__BUFFER_SMALL);
+	else if (ahead <= CEDE__BUFFER_SIZE / 2 && s->buffer->class == CEDE__BUFFER_LARGE)
+		(void)change_buffer(s, CEDE__BUFFER_USUAL);
 }
 
 /* ---- reads that look first ---- */
+
+static void
+begin_looking(cede_stream_t *s)
+{
+	cede__stream_ref(s);
+	s->is_looking = 1;
+}
+
+/* Without an error the stream is still there: a close would be one. */
+static void
+end_looking(cede_stream_t *s)
+{
+	s->is_looking = 0;
+	cede__stream_unref(s);
+}
+
+/* 1: so many are there; 0: the end of file comes before; or a code. */
+CEDE_SUSPENDS static int
+look(cede_stream_t *s, size_t size)
+{
+	int r = 1;
+
+	begin_looking(s);
+	while (r > 0 && cede__stream_ahead(s) < size)
+		r = cede__stream_read_ahead(s, size);
+	end_looking(s);
+	return r;
+}
 
 ssize_t
 cede_peek(cede_stream_t *s, size_t size, const void **ret_data)
@@ -148,13 +141,9 @@ cede_peek(cede_stream_t *s, size_t size, const void **ret_data)
 		return r;
 	if (size == 0 || size > CEDE__BUFFER_SIZE_LARGE)
 		return CEDE_EINVAL;
-	if (s->reader)
+	if (cede__stream_is_read(s))
 		return CEDE_EBUSY;
-	do {
-		if (cede__stream_ahead(s) >= size)
-			break;
-		r = cede__stream_read_ahead(s, size);
-	} while (r > 0);
+	r = cede__stream_ahead(s) < size ? look(s, size) : 1;
 	if (r < 0)
 		return r;
 	if (s->from < s->to)
@@ -165,10 +154,38 @@ cede_peek(cede_stream_t *s, size_t size, const void **ret_data)
 int
 cede_read_skip(cede_stream_t *s, size_t size)
 {
+	if (cede__stream_is_read(s))
+		return CEDE_EBUSY;
 	if (size > cede__stream_ahead(s))
 		return CEDE_EINVAL;
 	cede__stream_take_ahead(s, size);
 	return 0;
+}
+
+struct search {
+	const void *delimiter;
+	size_t size, limit;
+	size_t searched; /* of what is there: the delimiter does not begin in it */
+};
+
+/* In what is there. The bytes with the delimiter; 0: it is not there; CEDE_EMSGSIZE. */
+static ssize_t
+search(cede_stream_t *s, struct search *what)
+{
+	const size_t ahead = cede__stream_ahead(s), from = what->searched;
+	const char *data, *at;
+	size_t whole;
+
+	if (ahead - from < what->size)
+		return 0;
+	data = cede__stream_ahead_data(s);
+	at = memmem(data + from, ahead - from, what->delimiter, what->size);
+	if (!at) {
+		what->searched = ahead - what->size + 1;
+		return 0;
+	}
+	whole = (size_t)(at - data) + what->size;
+	return whole <= what->limit ? (ssize_t)whole : CEDE_EMSGSIZE;
 }
 
 /*
@@ -178,26 +195,20 @@ cede_read_skip(cede_stream_t *s, size_t size)
 CEDE_SUSPENDS static ssize_t
 find(cede_stream_t *s, const void *delimiter, size_t size, size_t limit)
 {
-	size_t searched = 0; /* of what is there: the delimiter does not begin in it */
-	int r;
+	struct search what = { .delimiter = delimiter, .size = size, .limit = limit };
+	ssize_t n = search(s, &what);
+	int r = 1;
 
-	do {
-		const size_t ahead = cede__stream_ahead(s);
-
-		if (ahead - searched >= size) {
-			const char *data = cede__stream_ahead_data(s);
-			const char *at = memmem(data + searched, ahead - searched, delimiter, size);
-
-			if (at) {
-				const size_t whole = (size_t)(at - data) + size;
-
-				return whole <= limit ? (ssize_t)whole : CEDE_EMSGSIZE;
-			}
-			searched = ahead - size + 1;
-		}
+	if (cede__likely(n != 0))
+		return n;
+	begin_looking(s);
+	while (n == 0 && r > 0) {
 		r = cede__stream_read_ahead(s, limit);
-	} while (r > 0);
-	return r;
+		if (r > 0)
+			n = search(s, &what);
+	}
+	end_looking(s);
+	return r < 0 ? r : n;
 }
 
 /* 0, or why not even a look is possible. */
@@ -213,9 +224,7 @@ begin_find(cede_stream_t *s, size_t *limit)
 		*limit = LIMIT_DEFAULT;
 	if (*limit > CEDE__BUFFER_SIZE_LARGE)
 		return CEDE_EINVAL;
-	if (s->reader)
-		return CEDE_EBUSY;
-	return 0;
+	return cede__stream_is_read(s) ? CEDE_EBUSY : 0;
 }
 
 /* They stay in the buffer until the next read. */
@@ -283,15 +292,15 @@ read_all(cede_stream_t *s, char *buffer, size_t size, size_t *got)
 	do {
 		const size_t left = size - *got;
 
-		n = cede_read(s, buffer + *got, left < INT_MAX ? left : INT_MAX);
+		n = cede__stream_read_next(s, buffer + *got, left < INT_MAX ? left : INT_MAX);
 		if (n > 0)
 			*got += (size_t)n;
-		if (n >= 0 && s->is_released)
+		if (*got == size)
+			return (ssize_t)size;
+		if (n > 0 && s->is_released)
 			return CEDE_ECANCELED;
-	} while (n > 0 && *got < size);
-	if (n == 0 && *got > 0)
-		return CEDE_EOF;
-	return n > 0 ? (ssize_t)size : n;
+	} while (n > 0);
+	return n == 0 && *got > 0 ? CEDE_EOF : n;
 }
 
 ssize_t
@@ -307,9 +316,11 @@ cede_read_exactly(cede_stream_t *s, void *buffer, size_t size, size_t *ret_read)
 		return n;
 	if (size > SSIZE_MAX)
 		return CEDE_EINVAL;
-	cede__stream_ref(s);
+	if (cede__stream_is_read(s))
+		return CEDE_EBUSY;
+	begin_looking(s);
 	n = read_all(s, buffer, size, &got);
-	cede__stream_unref(s);
+	end_looking(s);
 	if (ret_read)
 		*ret_read = got;
 	return n;

@@ -9,7 +9,8 @@
  *
  * Transports: a socket, and any other descriptor (stream_fd.c), under a handle of
  * libuv's that lies in the stream or is the host's. A filter (TLS) is a transport
- * that keeps the one below it: the stream stays the same object.
+ * that keeps the one below it: the stream stays the same object. Memory
+ * (stream_memory.c) has neither a descriptor nor a handle.
  *
  * Bytes read ahead stand in a buffer of the loop's, between `from` and `to`; what
  * stands before `from` may still be lent. A stream has one only while there is
@@ -23,8 +24,8 @@
  * callback) and whoever serves the stream. The memory goes with the last.
  *
  * Invariants
- * - `reader`, `writer`, `connecting` are pending futures in some task's memory,
- *   or NULL; after the transport was closed all are NULL.
+ * - `reader`, `writer` are pending futures in some task's memory, or NULL; after the
+ *   transport was closed both are NULL.
  * - `may_have_data` is 0 only while the transport will tell of more: it decides who
  *   comes first, receiving or waiting.
  * - A read waits all the same after so many that did not: libuv reports what is
@@ -41,11 +42,13 @@
 
 #include "loop/loop_int.h"
 
-/* Reads of one stream, before libuv gets its turn. */
-#define CEDE__READS_IN_A_ROW 64
-
-/* Writes of one stream, before the other tasks get theirs. */
+/*
+ * Reads of one stream that do not wait, before libuv gets its turn; and writes, before the
+ * other tasks get theirs. A large one counts for several: it is the time that counts.
+ */
+#define CEDE__READS_IN_A_ROW  64
 #define CEDE__WRITES_IN_A_ROW 64
+#define CEDE__WEIGHT(bytes)   (1 + (uint32_t)((size_t)(bytes) >> 14))
 
 /** What carries a stream's bytes. None of it waits, or runs a task. */
 struct cede__transport {
@@ -104,11 +107,13 @@ struct cede_stream {
 	uint8_t is_broken;   /* a write was given up half-way */
 	uint8_t is_sending;  /* cede_sendfile() writes: nobody else may */
 	uint8_t is_holding;  /* the transport has taken bytes that have not gone yet */
-	uint8_t is_timed_out;    /* one of the limits has passed */
-	uint8_t is_closed;       /* the transport is closed */
-	uint8_t is_released;     /* cede_close() was called */
-	uint8_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
-	uint8_t in_a_row;        /* reads that did not wait, since there was a report last */
+	uint8_t is_looking;  /* a read of several steps is under way: nobody else may take bytes */
+	uint8_t is_timed_out; /* one of the limits has passed */
+	uint8_t is_closed;    /* the transport is closed */
+	uint8_t is_released;  /* cede_close() was called */
+	uint8_t is_in_memory; /* it has no names: stream_memory.c */
+	uint32_t in_a_row; /* reads that did not wait, by weight, since there was a report last */
+	uint32_t writes_in_a_row; /* that did not wait either, since the writer gave way last */
 
 	/* What was read ahead. */
 	uint8_t reads_large; /* the next buffer is a large one */
@@ -118,7 +123,6 @@ struct cede_stream {
 	/* Only while somebody waits. */
 	cede_read_t *reader;
 	cede_write_t *writer;
-	cede_connect_t *connecting;
 	size_t in_care; /* bytes of `writer` that the transport has taken into its care */
 	size_t queued;  /* bytes of the request that libuv has */
 	union {
@@ -135,7 +139,8 @@ struct cede_stream {
 	struct cede__timer limits;
 
 	struct cede__resource resource;
-	void *server;          /* serve.c's */
+	void *server;                     /* serve.c's */
+	const struct cede__names *stated; /* what a PROXY header has said; NULL: the system knows */
 	cede_stream_t **place; /* whose owner closes it, if nobody has: cleared by the close */
 	void *filter;          /* tls.c's */
 
@@ -149,8 +154,8 @@ struct cede_stream {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
-		uv_tty_t tty;
-	} own; /* libuv's handle, unless it was adopted */
+		struct cede__memory_end *memory;
+	} own; /* libuv's handle, unless it was adopted; or the end of a pair in memory */
 };
 
 /* ---- life: stream.c ---- */
@@ -188,6 +193,14 @@ void cede__stream_take_handle(cede_stream_t *stream, uv_stream_t *handle);
 
 /** Notes the descriptor of a handle that is no TCP handle of ours, and what it can do. 0, or a code. */
 int cede__stream_take_fd(cede_stream_t *stream, int fd);
+
+/** Is somebody in it: also a task whose wait is over, and which has yet to run? */
+static inline int
+cede__stream_is_in_use(const cede_stream_t *stream)
+{
+	return stream->reader || stream->writer || stream->is_sending ||
+		stream->refs > 1 + (uint32_t)(stream->server != NULL);
+}
 
 /** Is the descriptor the only thing that carries its bytes? */
 static inline int
@@ -242,6 +255,14 @@ void cede__stream_break_write(cede_stream_t *stream, int result);
 
 /** A wait begins: the idle limit runs from here. 0, CEDE_ENOMEM. */
 int cede__stream_watch_limits(cede_stream_t *stream);
+
+/** A wait has ended, or not begun: `reader` or `writer` is NULL again. */
+static inline void
+cede__stream_wait_ended(cede_stream_t *stream)
+{
+	if (cede__unlikely(stream->is_in_memory) && !stream->reader && !stream->writer)
+		cede__timer_set_weak(&stream->limits, 1);
+}
 
 /** The limits' timer. */
 void cede__stream_limits_fire(struct cede__timer *timer);

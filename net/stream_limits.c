@@ -2,6 +2,9 @@
  * The limits of a stream: how long not a byte may move while somebody waits, and a
  * time at which it is over whatever moves. One timer for both, which looks, when it
  * fires, at when a byte moved last. So a byte that moves costs one store.
+ *
+ * The timer does not keep the loop alive: the handle of who waits does. Memory has none,
+ * so there it is the timer, while somebody waits.
  */
 #include "net/stream_int.h"
 
@@ -64,21 +67,33 @@ cede__stream_limits_fire(struct cede__timer *timer)
 		(void)start(s, due); /* its place is still there */
 }
 
-int
-cede__stream_watch_limits(cede_stream_t *s)
+/* The timer looks again when it fires. */
+static int
+watch_idle(cede_stream_t *s)
 {
-	uint64_t due;
+	const uint64_t due = s->active_ms + s->idle_ms;
 
-	s->active_ms = cede__loop_time(s->loop);
-	if (cede__likely(s->idle_ms == 0))
-		return 0;
-	due = s->active_ms + s->idle_ms;
 	if (s->limits.index != 0) {
 		if (s->due_ms <= due)
-			return 0; /* it looks again when it fires */
+			return 0;
 		cede__timer_stop(&s->limits);
 	}
 	return start(s, due);
+}
+
+int
+cede__stream_watch_limits(cede_stream_t *s)
+{
+	int r = 0;
+
+	s->active_ms = cede__loop_time(s->loop);
+	if (cede__unlikely(s->is_in_memory))
+		cede__timer_set_weak(&s->limits, 0);
+	if (cede__unlikely(s->idle_ms > 0))
+		r = watch_idle(s);
+	if (cede__unlikely(r < 0))
+		cede__stream_wait_ended(s);
+	return r;
 }
 
 /* A limit was changed. */
@@ -95,16 +110,28 @@ look_anew(cede_stream_t *s)
 int
 cede_stream_set_idle(cede_stream_t *s, uint64_t idle_ms)
 {
+	const uint64_t before = s->idle_ms;
+	int r;
+
 	s->idle_ms = idle_ms < UINT64_MAX / 4 ? idle_ms : UINT64_MAX / 4;
 	s->active_ms = cede__loop_time(s->loop);
-	return look_anew(s);
+	r = look_anew(s);
+	if (r < 0)
+		s->idle_ms = before;
+	return r;
 }
 
 int
 cede_stream_set_deadline(cede_stream_t *s, uint64_t in_ms)
 {
+	const uint64_t before = s->deadline_ms;
+	int r;
+
 	s->deadline_ms = 0;
 	if (in_ms > 0 && in_ms < UINT64_MAX / 4)
 		s->deadline_ms = cede__loop_time(s->loop) + in_ms;
-	return look_anew(s);
+	r = look_anew(s);
+	if (r < 0)
+		s->deadline_ms = before;
+	return r;
 }

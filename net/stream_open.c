@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "coro/alloc.h"
-
 static int
 get_option(int fd, int name)
 {
@@ -35,7 +33,7 @@ type_of_socket(int fd)
 	return peer.ss_family == AF_INET || peer.ss_family == AF_INET6 ? UV_TCP : UV_NAMED_PIPE;
 }
 
-/* libuv's type of handle for a descriptor; or a code. */
+/* UV_TCP, UV_TTY, or UV_NAMED_PIPE for whatever else can be waited for; or a code. */
 static int
 type_of(int fd)
 {
@@ -50,31 +48,41 @@ type_of(int fd)
 	return S_ISCHR(kind.st_mode) && isatty(fd) ? UV_TTY : CEDE_EINVAL;
 }
 
-/* libuv opens a terminal anew, where it can, so that it is non-blocking for us alone. */
+/*
+ * A terminal of one's own: opened anew it is non-blocking for nobody else. That goes for
+ * what a program runs in, and not for a master: to open that makes another terminal.
+ */
 static int
-open_terminal(cede_loop_t *loop, int fd, cede_stream_t **ret_stream)
+open_terminal_anew(int fd)
 {
-	cede_stream_t *s = cede__stream_alloc(loop);
-	int r;
+	char path[64];
+	int flags = fcntl(fd, F_GETFL);
 
-	if (!s)
-		return CEDE_ENOMEM;
-	r = uv_tty_init(loop->uv, &s->own.tty, fd, 0);
-	if (r < 0) {
-		cede__free(s);
-		return r;
-	}
-	cede__stream_take_handle(s, &s->own.stream);
-	cede__stream_attach(s, &cede__file_transport);
-	uv_fileno(&s->own.handle, &s->fd);
-	if (s->fd != fd && fd > STDERR_FILENO)
-		close(fd);
-	r = cede__stream_take_fd(s, s->fd);
-	if (r < 0)
-		cede_close(s);
-	else
-		*ret_stream = s;
-	return r;
+	if (flags < 0 || ptsname_r(fd, path, sizeof path) == 0 ||
+		ttyname_r(fd, path, sizeof path) != 0)
+		return -1;
+	return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/* What can be waited for like a pipe: a unix socket, a terminal, a pipe. */
+static int
+open_as_pipe(cede_stream_t *s, int fd, int is_terminal)
+{
+	int anew = is_terminal ? open_terminal_anew(fd) : -1;
+	int used = anew >= 0 ? anew : fd;
+	int r = uv_pipe_open(&s->own.pipe, used);
+
+	if (anew >= 0 && (r < 0 || fd > STDERR_FILENO))
+		close(r < 0 ? anew : fd);
+	return r < 0 ? r : cede__stream_take_fd(s, used);
+}
+
+static int
+open_as_tcp(cede_stream_t *s, int fd)
+{
+	int r = uv_tcp_open(&s->own.tcp, fd);
+
+	return r < 0 ? r : cede__stream_take_fd(s, fd);
 }
 
 int
@@ -89,15 +97,10 @@ cede_stream_open_fd(int fd, cede_stream_t **ret_stream)
 	type = type_of(fd);
 	if (type < 0)
 		return type;
-	if (type == UV_TTY)
-		return open_terminal(loop, fd, ret_stream);
-
-	r = cede__stream_create(loop, (uv_handle_type)type, &s);
+	r = cede__stream_create(loop, type == UV_TCP ? UV_TCP : UV_NAMED_PIPE, &s);
 	if (r < 0)
 		return r;
-	r = type == UV_TCP ? uv_tcp_open(&s->own.tcp, fd) : uv_pipe_open(&s->own.pipe, fd);
-	if (r == 0)
-		r = cede__stream_take_fd(s, fd);
+	r = type == UV_TCP ? open_as_tcp(s, fd) : open_as_pipe(s, fd, type == UV_TTY);
 	if (r < 0)
 		cede_close(s);
 	else
@@ -114,8 +117,7 @@ cede_stream_release_fd(cede_stream_t *s)
 		return CEDE_ENOTSUP;
 	if (s->is_closed)
 		return CEDE_EBADF;
-	/* The third: one is done, and its task, which looks at the stream again, has yet to run. */
-	if (s->reader || s->writer || s->refs > 1 || s->is_sending || cede__stream_ahead(s) > 0)
+	if (cede__stream_is_in_use(s) || cede__stream_ahead(s) > 0)
 		return CEDE_EBUSY;
 	fd = fcntl(s->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (fd < 0)

@@ -18,22 +18,36 @@ cede__stream_end_read(cede_stream_t *s, int result)
 	void *lent = result > 0 && op->kind == CEDE__READ_LENDS ? cede__stream_lend(s) : NULL;
 
 	s->reader = NULL;
+	cede__stream_wait_ended(s);
 	cede_future_resolve(&op->future, result, lent);
 }
 
-int
-cede__stream_receive(cede_stream_t *s, void *buffer, size_t size)
+/* A buffer for a stream that has none. 0, CEDE_ENOMEM. */
+static int
+take_buffer(cede_stream_t *s)
 {
-	int n = s->transport->receive(s, buffer, size);
+	s->buffer = cede__buffer_take(&s->loop->buffers,
+		s->reads_large ? CEDE__BUFFER_LARGE : CEDE__BUFFER_USUAL);
+	return cede__likely(s->buffer != NULL) ? 0 : CEDE_ENOMEM;
+}
 
-	if (cede__likely(n > 0))
-		s->active_ms = cede__loop_time(s->loop);
-	else if (n == CEDE_EAGAIN)
-		s->may_have_data = 0;
-	else if (n == 0)
-		s->is_at_end = 1;
-	else
-		s->failure = n; /* asked again, the system would call it an end of file */
+/* Receives behind what was read ahead. As cede__stream_receive(); CEDE_ENOMEM, CEDE_EMSGSIZE. */
+static int
+receive_ahead(cede_stream_t *s)
+{
+	const int was_empty = s->from == s->to;
+	int n = cede__likely(!s->buffer) ? take_buffer(s) : cede__stream_make_room(s);
+
+	if (cede__unlikely(n < 0))
+		return n;
+	n = cede__stream_receive(s, s->buffer->data + s->to, s->buffer->size - s->to);
+	if (cede__likely(n > 0)) {
+		if (was_empty)
+			s->reads_large = (size_t)n >= CEDE__BUFFER_SIZE; /* it filled it */
+		s->to += (uint32_t)n;
+	} else if (was_empty) {
+		cede__stream_give_buffer(s);
+	}
 	return n;
 }
 
@@ -51,19 +65,15 @@ cede__stream_readable(cede_stream_t *s)
 	if (!op)
 		return;
 	n = op->kind == CEDE__READ_COPIES ? cede__stream_receive(s, op->buffer, op->size)
-					  : cede__stream_receive_ahead(s);
+					  : receive_ahead(s);
 	if (n != CEDE_EAGAIN)
 		cede__stream_end_read(s, n);
 }
 
 /* ASK, IS_AHEAD, 0 at the end; or an error. */
-static int
-check_read(cede_stream_t *s, size_t size)
+static inline int
+source_of(const cede_stream_t *s)
 {
-	if (cede__unlikely(size == 0 || size > INT_MAX))
-		return CEDE_EINVAL;
-	if (cede__unlikely(s->reader != NULL))
-		return CEDE_EBUSY;
 	if (cede__unlikely(s->from < s->to))
 		return IS_AHEAD;
 	if (cede__unlikely(s->is_at_end))
@@ -75,12 +85,22 @@ check_read(cede_stream_t *s, size_t size)
 	return cede__unlikely(s->is_closed) ? CEDE_ECANCELED : ASK;
 }
 
+/* The same; also CEDE_EINVAL, CEDE_EBUSY: then nothing has been touched. */
+static inline int
+check_read(const cede_stream_t *s, size_t size)
+{
+	if (cede__unlikely(size == 0 || size > INT_MAX))
+		return CEDE_EINVAL;
+	return cede__unlikely(cede__stream_is_read(s)) ? CEDE_EBUSY : source_of(s);
+}
+
 static void
 cancel_read(cede_future_t *future)
 {
 	cede_read_t *op = cede__container_of(future, cede_read_t, future);
 
 	op->stream->reader = NULL;
+	cede__stream_wait_ended(op->stream);
 	cede_future_resolve(future, CEDE_ECANCELED, NULL);
 }
 
@@ -88,7 +108,7 @@ cancel_read(cede_future_t *future)
 static int
 may_receive(cede_stream_t *s)
 {
-	return s->may_have_data && s->in_a_row++ < CEDE__READS_IN_A_ROW;
+	return s->may_have_data && s->in_a_row < CEDE__READS_IN_A_ROW;
 }
 
 /* Nothing there yet, or enough for now: waits to be told that there is something. */
@@ -149,20 +169,17 @@ cede_read_start(cede_stream_t *s, void *buffer, size_t size, cede_read_t *op)
 	return r == CEDE_EAGAIN ? wait_readable(s, op) : start_done(op, r, NULL);
 }
 
-ssize_t
-cede_read(cede_stream_t *s, void *buffer, size_t size)
+/* From where check_read() says. */
+CEDE_SUSPENDS static inline ssize_t
+read_from(cede_stream_t *s, int source, void *buffer, size_t size)
 {
-	cede_loop_t *loop;
 	cede_read_t op;
-	int r = cede__await_admit(&loop);
+	int r;
 
-	if (cede__unlikely(r < 0))
-		return r;
-	r = check_read(s, size);
-	if (cede__unlikely(r != ASK))
-		return r == IS_AHEAD ? copy_ahead(s, buffer, size) : r;
 	if (cede__unlikely(s->buffer))
 		cede_read_return(s);
+	if (cede__unlikely(source != ASK))
+		return source == IS_AHEAD ? copy_ahead(s, buffer, size) : source;
 	r = may_receive(s) ? cede__stream_receive(s, buffer, size) : CEDE_EAGAIN;
 	if (r != CEDE_EAGAIN)
 		return r;
@@ -173,15 +190,30 @@ cede_read(cede_stream_t *s, void *buffer, size_t size)
 	return cede__unlikely(r < 0) ? r : cede_await(&op.future);
 }
 
+ssize_t
+cede_read(cede_stream_t *s, void *buffer, size_t size)
+{
+	cede_loop_t *loop;
+	int r = cede__await_admit(&loop);
+
+	return cede__unlikely(r < 0) ? r : read_from(s, check_read(s, size), buffer, size);
+}
+
+ssize_t
+cede__stream_read_next(cede_stream_t *s, void *buffer, size_t size)
+{
+	return read_from(s, source_of(s), buffer, size);
+}
+
 /* ---- into a buffer of the stream's ---- */
 
 /* Tries. CEDE_EAGAIN: to be waited for, and the stream holds as little as it can. */
 static int
 try_ahead(cede_stream_t *s)
 {
-	int r = may_receive(s) ? cede__stream_receive_ahead(s) : CEDE_EAGAIN;
+	int r = may_receive(s) ? receive_ahead(s) : CEDE_EAGAIN;
 
-	if (r == CEDE_EAGAIN)
+	if (r == CEDE_EAGAIN && cede__unlikely(s->buffer))
 		cede__stream_hold_little(s);
 	return r;
 }
@@ -223,7 +255,12 @@ cede__stream_read_ahead(cede_stream_t *s, size_t limit)
 	if (s->is_closed)
 		return CEDE_ECANCELED;
 	r = try_ahead(s);
-	return r == CEDE_EAGAIN ? await_ahead(s, &op, CEDE__READ_AHEAD) : r;
+	if (r == CEDE_EAGAIN)
+		return await_ahead(s, &op, CEDE__READ_AHEAD);
+	if (r > 0)
+		s->in_a_row +=
+			3 * CEDE__WEIGHT(r); /* it may be many lines, each of which is work */
+	return r;
 }
 
 int
@@ -260,7 +297,8 @@ cede_read_lend(cede_stream_t *s, const void **ret_data)
 	r = check_read(s, 1);
 	if (cede__unlikely(r == CEDE_EBUSY))
 		return r;
-	cede_read_return(s);
+	if (s->buffer && r != IS_AHEAD)
+		cede__stream_give_buffer(s);
 	if (cede__unlikely(r == IS_AHEAD))
 		r = (int)cede__stream_ahead(s);
 	else if (cede__likely(r == ASK))

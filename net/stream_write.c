@@ -61,14 +61,17 @@ sum(const struct iovec *pieces, int count)
 
 /* ---- a write that waits ---- */
 
-/* The transport lets go, or has; what of its share has gone is counted. */
+/* The transport lets go, or has; what of its share has gone is counted. Where there is no handle, what goes is told at once. */
 void
 cede__stream_end_write(cede_stream_t *s, int result)
 {
 	cede_write_t *op = s->writer;
-	size_t left = s->handle && s->in_care > 0 ? uv_stream_get_write_queue_size(s->handle) : 0;
+	size_t left = s->in_care;
 
 	s->writer = NULL;
+	cede__stream_wait_ended(s);
+	if (s->handle && left > 0)
+		left = uv_stream_get_write_queue_size(s->handle);
 	op->written += s->in_care - (left < s->in_care ? left : s->in_care);
 	s->in_care = 0;
 	cede_future_resolve(&op->future, result, NULL);
@@ -97,8 +100,12 @@ wait_room(cede_stream_t *s, cede_write_t *op)
 	struct iovec window[WINDOW];
 	size_t bytes;
 	int count = look(op, window, &bytes);
-	ssize_t n = s->transport->wait_room(s, window, count);
+	ssize_t n =
+		cede__stream_watch_limits(s); /* first: what is in care can't be refused any more */
 
+	if (n < 0)
+		return (int)n;
+	n = s->transport->wait_room(s, window, count);
 	s->in_care = n > 0 ? (size_t)n : 0;
 	return n < 0 ? (int)n : 0;
 }
@@ -196,8 +203,6 @@ begin_write(cede_stream_t *s, cede_write_t *op)
 	} else {
 		r = send_on(s, op);
 	}
-	if (r == 0)
-		r = cede__stream_watch_limits(s);
 	if (r < 0) {
 		s->is_broken |= op->written > 0;
 		return r;
@@ -280,7 +285,9 @@ write_all(cede_stream_t *s, cede_write_t *op)
 		r = begin_write(s, op);
 	if (cede__unlikely(r == 0))
 		r = cede_await(&op->future);
-	else if (cede__unlikely(r > 0 && ++s->writes_in_a_row >= CEDE__WRITES_IN_A_ROW))
+	else if (cede__likely(r > 0))
+		s->writes_in_a_row += CEDE__WEIGHT(op->size);
+	if (cede__unlikely(r > 0 && s->writes_in_a_row >= CEDE__WRITES_IN_A_ROW))
 		r = give_way(s);
 	return cede__likely(r >= 0) ? (ssize_t)op->size : r;
 }
@@ -302,13 +309,10 @@ ssize_t
 cede_writev(cede_stream_t *s, const struct iovec *pieces, int count)
 {
 	cede_write_t op;
-	ssize_t size = sum(pieces, count);
 
-	if (size < 0)
-		return size;
 	op.pieces = pieces;
 	op.count = count;
-	op.size = (size_t)size;
+	op.size = (size_t)sum(pieces, count); /* a code is refused as too large a size */
 	return write_all(s, &op);
 }
 

@@ -126,7 +126,7 @@ check(const cede_stream_t *s)
 {
 	if (cede__tls_filter_of(s))
 		return CEDE_EALREADY;
-	if (s->reader || s->writer || s->is_sending || s->is_holding || s->connecting)
+	if (s->reader || s->writer || s->is_sending || s->is_holding)
 		return CEDE_EBUSY;
 	return 0;
 }

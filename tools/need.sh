@@ -41,9 +41,18 @@ need_build() {
 need_test() {
 	has_library criterion 2.4 || lacks libcriterion-dev 'Criterion 2.4 or later, with its headers'
 	has python3 || lacks python3 python3
-	has redis-cli || lacks redis-tools redis-cli
+	has redis-benchmark || lacks redis-tools redis-benchmark
 	has nc || lacks netcat-openbsd 'nc, netcat'
 	has openssl || lacks openssl 'the program openssl'
+	has curl || lacks curl curl
+	has wrk || lacks wrk wrk
+	need_llhttp
+}
+
+# What examples/http parses with: a library, or sources, as Debian has them.
+need_llhttp() {
+	has_library libllhttp 9 || [ -e /usr/share/llhttp/llhttp.c ] ||
+		lacks node-llhttp 'llhttp, the parser of HTTP'
 }
 
 can_sanitize() {
@@ -66,6 +75,8 @@ need_ci() {
 	has qemu-aarch64 || lacks qemu-user qemu-user
 	has musl-gcc || lacks musl-tools musl-gcc
 	has pkill || lacks procps pkill
+	# Not for need_test: where there is an init its package starts a web server at once.
+	has nginx || [ -x /usr/sbin/nginx ] || lacks nginx-light nginx
 	need_hosts
 }
 

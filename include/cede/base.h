@@ -137,6 +137,7 @@ enum {
 #define CEDE_ENFILE        (-ENFILE)
 #define CEDE_ENOBUFS       (-ENOBUFS)
 #define CEDE_EMSGSIZE      (-EMSGSIZE)
+#define CEDE_EPROTO        (-EPROTO)
 #define CEDE_ESHUTDOWN     (-ESHUTDOWN)
 #define CEDE_EDEADLK       (-EDEADLK)
 #define CEDE_ESTALE        (-ESTALE)
@@ -157,6 +158,23 @@ enum {
 #define CEDE_E2BIG         (-E2BIG)
 #define CEDE_ESRCH         (-ESRCH)
 #define CEDE_ECHILD        (-ECHILD)
+#define CEDE_EMSGSIZE      (-EMSGSIZE)
+#define CEDE_EDESTADDRREQ  (-EDESTADDRREQ)
+#define CEDE_ENETUNREACH   (-ENETUNREACH)
+#define CEDE_EHOSTUNREACH  (-EHOSTUNREACH)
+#define CEDE_ENODEV        (-ENODEV)
+
+/* Of names and services (<cede/dns.h>), in a range of libuv's own. */
+#define CEDE_EAI_ADDRFAMILY (-3000) /**< it has addresses, of another family */
+#define CEDE_EAI_AGAIN      (-3001) /**< no answer for now: worth another try later */
+#define CEDE_EAI_BADFLAGS   (-3002)
+#define CEDE_EAI_FAIL       (-3004) /**< the name server failed, or answered nonsense */
+#define CEDE_EAI_FAMILY     (-3005)
+#define CEDE_EAI_NODATA     (-3007) /**< it exists and has no address */
+#define CEDE_EAI_NONAME     (-3008) /**< there is no such name, or no such service */
+#define CEDE_EAI_OVERFLOW   (-3009)
+#define CEDE_EAI_SERVICE    (-3010) /**< no such service of this kind of socket */
+#define CEDE_EAI_SOCKTYPE   (-3011)
 
 CEDE__BEGIN
 

@@ -2,11 +2,13 @@
 #ifndef CEDE_CEDE_H
 #define CEDE_CEDE_H
 
+#include <cede/address.h>
 #include <cede/agen.h>
 #include <cede/alloc.h>
 #include <cede/base.h>
 #include <cede/channel.h>
 #include <cede/coro.h>
+#include <cede/dns.h>
 #include <cede/error.h>
 #include <cede/file.h>
 #include <cede/future.h>
@@ -26,6 +28,8 @@
 #include <cede/task.h>
 #include <cede/tcp.h>
 #include <cede/tls.h>
+#include <cede/udp.h>
+#include <cede/unix.h>
 #include <cede/version.h>
 #include <cede/work.h>
 #include <cede/workers.h>

@@ -1,7 +1,7 @@
 /**
  * Streams: what bytes flow through in order, both ways or one: TCP connections,
  * unix sockets, the ends of a pipe, terminals, handles of libuv's that an application
- * hands over (<cede/uv.h>), any of them encrypted (<cede/tls.h>).
+ * hands over (<cede/uv.h>), memory, any of them encrypted (<cede/tls.h>).
  *
  * Reading waits, then reads once into the caller's buffer; nothing is copied
  * and an idle connection holds no buffer. Writing sends first and waits only
@@ -229,7 +229,7 @@ CEDE_API void cede_close(cede_stream_t *stream);
 
 /**
  * cede_close() that drops what was not delivered yet and resets the connection. Only
- * TCP has a reset: anything else is closed.
+ * TCP and memory have a reset: anything else is closed.
  */
 CEDE_API void cede_abort(cede_stream_t *stream);
 
@@ -271,6 +271,24 @@ CEDE_API int cede_stream_set_deadline(cede_stream_t *stream, uint64_t in_ms);
 CEDE_API int cede_stream_open_fd(int fd, cede_stream_t **ret_stream);
 
 /**
+ * Makes two streams that are connected to each other in memory: what one writes the other
+ * reads. For a program's own parts that speak a protocol with each other, and for
+ * tests. Both have both halves; there is no descriptor, and nothing to connect.
+ *
+ * A close is the other's end of file behind what was written; its own writes then fail
+ * with CEDE_EPIPE. cede_abort() is a reset: what was written and not read is dropped,
+ * and the other gets CEDE_ECONNRESET.
+ *
+ * @param ret_a     the caller's, as is the other one; each is closed by itself
+ * @param capacity  bytes that may be on their way in each direction before a writer waits;
+ *                  0: 65,536. At most 2^30. Taken at once, and no more later
+ * @return 0; CEDE_EINVAL, CEDE_ENOMEM, CEDE_ENOTASK
+ *
+ * In a task; never suspends. Both ends are the running task's loop's.
+ */
+CEDE_API int cede_stream_pair(cede_stream_t **ret_a, cede_stream_t **ret_b, size_t capacity);
+
+/**
  * Ends a stream without closing its descriptor, which is the caller's.
  *
  * @return the descriptor, another number for the same open file; or
@@ -284,10 +302,13 @@ CEDE_API int cede_stream_open_fd(int fd, cede_stream_t **ret_stream);
 CEDE_API int cede_stream_release_fd(cede_stream_t *stream);
 
 /**
- * Writes "127.0.0.1:7000" or "[::1]:7000" for the peer's end of the stream.
+ * Writes the name of the peer's end of the stream: "127.0.0.1:7000", "[::1]:7000"; of a
+ * unix socket its path, "@name" or, where it has no name, "@". Behind a proxy it is what
+ * the PROXY header has stated (<cede/serve.h>).
  *
- * @param size  of @buffer; 56 is enough for any address
- * @return 0; CEDE_ENOBUFS: @size is too small; the system's, CEDE_ENOTCONN for one
+ * @param size  of @buffer; 56 is enough for TCP, CEDE_UNIX_NAME_SIZE (110) for any
+ * @return 0; CEDE_ENOBUFS: @size is too small; CEDE_ENOTSUP: it is in memory; the system's,
+ *   CEDE_ENOTCONN for one
  */
 CEDE_API int cede_stream_peer(const cede_stream_t *stream, char *buffer, size_t size);
 

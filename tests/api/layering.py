@@ -12,7 +12,7 @@ import re
 import sys
 
 CORO_HEADERS = {'alloc', 'base', 'coro', 'error', 'gen', 'agen', 'hooks', 'profile', 'version'}
-NET_HEADERS = {'sendfile', 'serve', 'stream', 'tcp', 'pipe', 'udp', 'dns', 'tls', 'tty'}
+NET_HEADERS = {'address', 'dns', 'sendfile', 'serve', 'stream', 'tcp', 'tls', 'udp', 'unix'}
 
 SOCKETS = r'(sys/(socket|un)|netinet/.*|arpa/.*|netdb|net/if|openssl/.*)(\.h)?'
 SOCKET_WORDS = re.compile(

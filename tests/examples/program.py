@@ -20,8 +20,10 @@ def wait_until(what, condition):
 class Program:
   """A running server. Leaving the block ends it and expects it to end well."""
 
-  def __init__(self, path, *options):
-    self.process = subprocess.Popen([path, *options, '127.0.0.1:0'], text=True,
+  def __init__(self, path, *options, at='127.0.0.1:0', after=(), errors=''):
+    """after: arguments behind the address; errors: what it is to say by its end."""
+    self.errors = errors
+    self.process = subprocess.Popen([path, *options, at, *after], text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = self.process.stdout.readline()
     match = re.fullmatch(r'listening on (127\.0\.0\.1):(\d+)\n', line)
@@ -44,7 +46,7 @@ class Program:
       raise
     if exception == (None, None, None):
       assert self.process.returncode == 0, f'exit {self.process.returncode}: {errors}'
-      assert errors == '', errors
+      assert errors == self.errors, errors
 
   def tell_to_end(self, number=signal.SIGINT):
     self.was_told_to_end = True
@@ -70,8 +72,9 @@ class Program:
 class Connection:
   """A raw socket; every wait has a bound."""
 
-  def __init__(self, address):
-    self.socket = socket.create_connection(address, timeout=PATIENCE)
+  def __init__(self, address=None, accepted=None):
+    self.socket = accepted or socket.create_connection(address, timeout=PATIENCE)
+    self.socket.settimeout(PATIENCE)
     self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     self.file = self.socket.makefile('rb')
 
@@ -96,6 +99,16 @@ class Connection:
     """Until the end of file; a reset is an error."""
     return self.file.read()
 
+  def receive_all_or_reset(self):
+    """What comes until the connection ends, in whatever way."""
+    data = b''
+    try:
+      while piece := self.file.read1(65536):
+        data += piece
+    except ConnectionError:
+      pass
+    return data
+
   def reset(self):
     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
     self.close()
@@ -103,3 +116,22 @@ class Connection:
   def close(self):
     self.file.close()
     self.socket.close()
+
+
+class Listener:
+  """A server that the test itself is."""
+
+  def __init__(self, host='127.0.0.1', backlog=128):
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    self.socket = socket.create_server((host, 0), family=family, backlog=backlog)
+    self.socket.settimeout(PATIENCE)
+    self.address = self.socket.getsockname()[:2]
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *exception):
+    self.socket.close()
+
+  def accept(self):
+    return Connection(accepted=self.socket.accept()[0])

@@ -21,7 +21,9 @@ expect_round_trip(const char *text, const char *expected)
 	char buffer[56];
 
 	cr_assert_eq(cede__address_parse(text, &address), 0, "%s", text);
-	cr_assert_eq(cede__address_format(&address, buffer, sizeof buffer), 0, "%s", text);
+	cr_assert_eq(cede__address_format(&address, cede__address_length(&address), buffer,
+			     sizeof buffer),
+		0, "%s", text);
 	cr_assert_str_eq(buffer, expected);
 }
 
@@ -110,10 +112,14 @@ Test(address, writes_only_into_the_space_there_is)
 	cr_assert_eq(cede__address_parse("127.0.0.1:7000", &address), 0);
 	for (size_t size = 0; size < sizeof "127.0.0.1:7000"; size++) {
 		memset(buffer, 'x', sizeof buffer);
-		cr_assert_eq(cede__address_format(&address, buffer, size), CEDE_ENOBUFS);
+		cr_assert_eq(cede__address_format(&address, cede__address_length(&address), buffer,
+				     size),
+			CEDE_ENOBUFS);
 		cr_assert_eq(buffer[size], 'x');
 	}
-	cr_assert_eq(cede__address_format(&address, buffer, sizeof "127.0.0.1:7000"), 0);
+	cr_assert_eq(cede__address_format(&address, cede__address_length(&address), buffer,
+			     sizeof "127.0.0.1:7000"),
+		0);
 	leaks_end();
 }
 
@@ -149,12 +155,102 @@ Test(address, of_a_descriptor_passes_on_what_the_system_says)
 	leaks_begin();
 	cr_assert_eq(cede__address_of_fd(-1, getsockname, buffer, sizeof buffer), CEDE_EBADF);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	cr_assert_eq(cede__address_of_fd(fds[0], getsockname, buffer, sizeof buffer), CEDE_ENOTSUP);
+	cr_assert_eq(cede__address_of_fd(fds[0], getsockname, buffer, sizeof buffer), 0);
+	cr_assert_str_eq(buffer, "@", "it has no name");
 	close(fds[0]);
 	close(fds[1]);
 	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
 	cr_assert_eq(cede__address_of_fd(fds[0], getpeername, buffer, sizeof buffer),
 		CEDE_ENOTCONN);
 	close(fds[0]);
+	fds[0] = socket(AF_NETLINK, SOCK_RAW, 0);
+	cr_assert_eq(cede__address_of_fd(fds[0], getsockname, buffer, sizeof buffer), CEDE_ENOTSUP);
+	close(fds[0]);
+	leaks_end();
+}
+
+/* ---- unix sockets ---- */
+
+static const char *
+format_unix(const char *bytes, size_t size, char *buffer, size_t room)
+{
+	struct sockaddr_storage address = { .ss_family = AF_UNIX };
+	const socklen_t start = offsetof(struct sockaddr_un, sun_path);
+
+	memcpy((char *)&address + start, bytes, size);
+	return cede__address_format(&address, start + (socklen_t)size, buffer, room) == 0 ? buffer
+											  : NULL;
+}
+
+Test(address, of_a_unix_socket_is_its_path_or_its_abstract_name)
+{
+	static const struct {
+		const char *text;
+		socklen_t size;
+	} names[] = { { "/run/x.sock", 12 }, { "x", 2 }, { "./@x", 5 }, { "@x", 2 } };
+	char buffer[110];
+
+	leaks_begin();
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct sockaddr_storage address;
+		socklen_t length;
+
+		cr_assert_eq(cede__address_parse_unix(names[i].text, (struct sockaddr_un *)&address,
+				     &length),
+			0);
+		cr_assert_eq(length, offsetof(struct sockaddr_un, sun_path) + names[i].size);
+		cr_assert_eq(cede__address_format(&address, length, buffer, sizeof buffer), 0);
+		cr_assert_str_eq(buffer, names[i].text);
+	}
+	cr_assert_str_eq(format_unix("", 0, buffer, sizeof buffer), "@");
+	leaks_end();
+}
+
+/* What others have bound may be anything: no 0 at the end, a 0 in the middle, what a terminal obeys. */
+Test(address, of_a_unix_socket_of_others_is_harmless_and_fits)
+{
+	char all[108], buffer[111];
+
+	leaks_begin();
+	memset(all, 'x', sizeof all);
+	buffer[110] = '!';
+	cr_assert_not_null(format_unix(all, sizeof all, buffer, 110));
+	cr_assert_eq(strlen(buffer), 108);
+	all[0] = '\0';
+	cr_assert_not_null(format_unix(all, sizeof all, buffer, 110));
+	cr_assert_eq(strlen(buffer), 108);
+	cr_assert_eq(buffer[110], '!');
+	cr_assert_str_eq(format_unix("\0a\0b", 4, buffer, 110), "@a@b");
+	cr_assert_str_eq(format_unix("\0a\n\x1b[2J\x7f", 8, buffer, 110), "@a??[2J?");
+	cr_assert_str_eq(format_unix("/a\nb\0junk", 9, buffer, 110), "/a?b");
+	cr_assert_not_null(format_unix("/run/x", 7, buffer, 7));
+	for (size_t room = 0; room < 7; room++) {
+		buffer[room] = '!';
+		cr_assert_null(format_unix("/run/x", 7, buffer, room));
+		cr_assert_eq(buffer[room], '!');
+	}
+	leaks_end();
+}
+
+Test(address, a_unix_name_is_of_one_to_107_bytes)
+{
+	struct sockaddr_un address;
+	char text[300];
+	socklen_t length;
+
+	leaks_begin();
+	cr_assert_eq(cede__address_parse_unix(NULL, &address, &length), CEDE_EINVAL);
+	cr_assert_eq(cede__address_parse_unix("", &address, &length), CEDE_EINVAL);
+	cr_assert_eq(cede__address_parse_unix("@", &address, &length), CEDE_EINVAL);
+	for (size_t n = 1; n < sizeof text; n++) {
+		memset(text, 'x', n);
+		text[n] = '\0';
+		cr_assert_eq(cede__address_parse_unix(text, &address, &length),
+			n <= 107 ? 0 : CEDE_ENAMETOOLONG, "%zu", n);
+		text[0] = '@';
+		if (n > 1)
+			cr_assert_eq(cede__address_parse_unix(text, &address, &length),
+				n <= 108 ? 0 : CEDE_ENAMETOOLONG, "%zu", n);
+	}
 	leaks_end();
 }

@@ -1,5 +1,5 @@
 /* Serving: net/serve.c. */
-#include "tests/net/pair.h"
+#include "tests/net/serve_test.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -8,104 +8,6 @@
 #include "tests/support/order.h"
 
 TestSuite(serve, .timeout = 60);
-
-/* A server in a task of its own, and what its handlers have seen. */
-struct server {
-	cede_listener_t *listener;
-	unsigned port;
-	cede_fn *handler;
-	cede_serve_options_t options;
-	cede_task_t *task;
-	int result;
-	int has_ended;
-};
-
-static struct {
-	int started, ended, running, running_max;
-	int errors, last_error;
-	ssize_t last_read;
-} seen;
-
-static int
-serve_it(void *arg)
-{
-	struct server *s = arg;
-
-	s->result = cede_serve(s->listener, s->handler, &s->options);
-	s->has_ended = 1;
-	return s->result;
-}
-
-static void
-start_server(cede_group_t *g, struct server *s)
-{
-	s->listener = listen_any(&s->port);
-	cr_assert_eq(cede_spawn_with(g, serve_it, s, NULL, &s->task), 0);
-	let_others_run();
-}
-
-static int
-join_server(struct server *s)
-{
-	int r = cede_join(s->task, NULL);
-
-	cede_task_unref(s->task);
-	cr_assert(s->has_ended);
-	cr_assert_eq(r, s->result == CEDE_EXIT ? CEDE_ECANCELED : s->result);
-	return s->result;
-}
-
-static int
-stop_server(struct server *s)
-{
-	cede_task_cancel(s->task);
-	return join_server(s);
-}
-
-static void
-enter(void)
-{
-	seen.started++;
-	if (++seen.running > seen.running_max)
-		seen.running_max = seen.running;
-}
-
-static int
-leave(int r)
-{
-	seen.running--;
-	seen.ended++;
-	return r;
-}
-
-static int
-echo(void *arg)
-{
-	cede_stream_t *s = arg;
-	char buffer[4096];
-	ssize_t n;
-
-	enter();
-	while ((n = cede_read(s, buffer, sizeof buffer)) > 0)
-		if ((n = cede_write(s, buffer, (size_t)n)) < 0)
-			break;
-	seen.last_read = n;
-	return leave((int)n);
-}
-
-static void
-wait_until_started(int count)
-{
-	while (seen.started < count)
-		cr_assert_eq(cede_sleep(1), 0);
-}
-
-static void
-wait_until_ended(int count)
-{
-	while (seen.ended < count)
-		cr_assert_eq(cede_sleep(1), 0);
-}
 
 /* ---- it serves ---- */
 
@@ -204,15 +106,6 @@ TASK_TEST(serve, its_handlers_share_data_and_are_told_when_it_is_ready)
 	peer_close(fd);
 	cr_assert_eq(data, 101);
 	cr_assert_eq(stop_server(&s), CEDE_EXIT);
-}
-
-static void
-count_error(cede_stream_t *stream, int code, void *data)
-{
-	cr_assert_eq(data, &seen);
-	cr_assert_not_null(stream);
-	seen.errors++;
-	seen.last_error = code;
 }
 
 static int
@@ -656,7 +549,8 @@ serve_without_memory(struct pair *p)
 
 	p->listener = NULL;
 	thread = peer_start(insist, &c);
-	r = cede_serve(l, echo, &(cede_serve_options_t){ .stop_on = stop_signals });
+	r = cede_serve(l, echo,
+		&(cede_serve_options_t){ .stop_on = stop_signals, .max_per_peer = 100 });
 	peer_join(thread);
 	if (r == 0)
 		cr_expect_eq(c.replies, 3, "%d served, %d not", c.replies, c.refusals);

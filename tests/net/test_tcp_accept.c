@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/syscall.h>
 
 TestSuite(tcp_accept, .timeout = 30);
 
@@ -52,6 +53,75 @@ TASK_TEST(tcp_accept, an_empty_host_is_every_address)
 	cr_assert_eq(cede_accept(l, &s), 0);
 	cede_close(s);
 	peer_close(fd);
+	cede_listener_close(l);
+}
+
+/* Can one connect to its port over IPv4, and over IPv6? */
+static void
+expect_stack(const char *address, int only_v6, int has_v4, int has_v6)
+{
+	const cede_listen_options_t o = { .only_v6 = only_v6 };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), v4;
+	cede_listener_t *l = NULL;
+	cede_stream_t *s = NULL;
+	char name[56];
+
+	cr_assert_eq(cede_tcp_listen(address, &o, &l), 0, "%s", address);
+	cr_assert_eq(cede_listener_address(l, name, sizeof name), 0);
+	v4 = peer_try_connect(peer_port(name), 0);
+	cr_assert_eq(v4 >= 0, has_v4, "%s over IPv4: %d", address, v4);
+	if (v4 >= 0) {
+		cr_assert_eq(cede_accept(l, &s), 0);
+		cr_assert_eq(cede_stream_peer(s, name, sizeof name), 0);
+		cr_assert(!has_v6 || strncmp(name, "[::ffff:127.0.0.1]:", 19) == 0, "%s", name);
+		cede_close(s);
+		peer_close(v4);
+	}
+	cr_assert_eq(cede_listener_address(l, name, sizeof name), 0);
+	v6.sin6_port = htons((uint16_t)peer_port(name));
+	cr_assert_eq(connect(fd, (struct sockaddr *)&v6, sizeof v6) == 0, has_v6, "%s over IPv6",
+		address);
+	close(fd);
+	cede_listener_close(l);
+}
+
+TASK_TEST(tcp_accept, every_address_is_dual_stack_unless_only_v6_is_asked_for)
+{
+	cede_listener_t *l = NULL;
+
+	expect_stack(":0", 0, 1, 1);
+	expect_stack("[::]:0", 0, 1, 1);
+	expect_stack(":0", 1, 0, 1);
+	expect_stack("[::]:0", 1, 0, 1);
+	expect_stack("[::1]:0", 0, 0, 1);
+	expect_stack("[::1]:0", 1, 0, 1);
+	expect_stack("0.0.0.0:0", 0, 1, 0);
+	expect_stack("[::ffff:127.0.0.1]:0", 0, 1, 0);
+	cr_assert_eq(cede_tcp_listen("127.0.0.1:0", &(cede_listen_options_t){ .only_v6 = 1 }, &l),
+		CEDE_EINVAL);
+	cr_assert_null(l);
+}
+
+static int backlog_heard;
+
+int
+listen(int fd, int backlog)
+{
+	backlog_heard = backlog;
+	return (int)syscall(SYS_listen, fd, backlog);
+}
+
+TASK_TEST(tcp_accept, the_backlog_is_what_was_asked_for)
+{
+	cede_listener_t *l = NULL;
+
+	cr_assert_eq(cede_tcp_listen("127.0.0.1:0", &(cede_listen_options_t){ .backlog = 2 }, &l),
+		0);
+	cr_assert_eq(backlog_heard, 2);
+	cede_listener_close(l);
+	cr_assert_eq(cede_tcp_listen("127.0.0.1:0", NULL, &l), 0);
+	cr_assert_eq(backlog_heard, 511);
 	cede_listener_close(l);
 }
 

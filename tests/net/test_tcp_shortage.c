@@ -1,8 +1,8 @@
 /*
- * Accepting without descriptors: net/listener.c. accept4() is counted on its way
+ * Accepting without descriptors, over TCP and over a unix socket: net/listener.c. accept4() is counted on its way
  * to the kernel, which is the only one who can say that it is not called for ever.
  */
-#include "tests/net/pair.h"
+#include "tests/net/unix_test.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,11 +32,31 @@ accept4(int fd, address_arg address, socklen_t *restrict size, int flags)
 
 struct server {
 	cede_listener_t *listener;
+	const char *path; /* NULL: it is TCP's */
 	unsigned port;
 	int served;
 };
 
 static struct server *the_server;
+
+static void
+listen_for(struct server *s)
+{
+	the_server = s;
+	if (s->path)
+		cr_assert_eq(cede_unix_listen(s->path, NULL, &s->listener), 0);
+	else
+		s->listener = listen_any(&s->port);
+}
+
+static int
+connect_to(const struct server *s)
+{
+	const int fd = s->path ? unix_raw_connect(s->path) : peer_connect(s->port);
+
+	cr_assert_geq(fd, 0);
+	return fd;
+}
 
 static int
 greet(void *arg)
@@ -89,18 +109,18 @@ expect_served(int fd)
 }
 
 /* On a real clock: what it costs to wait, and how soon it is over. */
-TASK_TEST(tcp_shortage, without_descriptors_it_waits_idly_and_drops_nobody)
+static void
+wait_idly(const char *path)
 {
-	struct server s = { 0 };
+	struct server s = { .path = path };
 	struct rlimit before;
 	int fds[CLIENTS];
 	unsigned tries;
 	double cpu, begin;
 
-	the_server = &s;
-	s.listener = listen_any(&s.port);
+	listen_for(&s);
 	for (int i = 0; i < CLIENTS; i++)
-		fds[i] = peer_connect(s.port);
+		fds[i] = connect_to(&s);
 	CEDE_GROUP(g);
 	before = starve();
 	cr_assert_eq(cede_spawn(&g, serve_it, &s), 0);
@@ -126,18 +146,30 @@ TASK_TEST(tcp_shortage, without_descriptors_it_waits_idly_and_drops_nobody)
 	cede_group_cancel(&g);
 }
 
+TASK_TEST(tcp_shortage, without_descriptors_it_waits_idly_and_drops_nobody)
+{
+	wait_idly(NULL);
+}
+
+TASK_TEST(tcp_shortage, so_does_a_unix_socket)
+{
+	wait_idly(unix_path("socket"));
+	let_others_run();
+	unix_dir_end();
+}
+
 /* The worst case, on a clock that the test moves: freed right after a try, when the pause is at its longest. */
 static void
-recover_after_a_long_shortage(void)
+recover_after_a_long_shortage(const char *path)
 {
-	struct server s = { 0 };
+	struct server s = { .path = path };
 	struct rlimit before;
 	unsigned tries;
 	int fd;
 
-	the_server = &s;
-	s.listener = listen_any(&s.port);
-	fd = peer_connect(s.port);
+	listen_for(&s);
+	fd = connect_to(&s);
+	accepts = 0;
 	CEDE_GROUP(g);
 	before = starve();
 	cr_assert_eq(cede_spawn(&g, serve_it, &s), 0);
@@ -153,13 +185,30 @@ recover_after_a_long_shortage(void)
 	expect_served(fd);
 }
 
+static void
+recover_over_tcp(void)
+{
+	recover_after_a_long_shortage(NULL);
+}
+
+static void
+recover_over_unix(void)
+{
+	recover_after_a_long_shortage(unix_path("socket"));
+}
+
 Test(tcp_shortage, it_recovers_within_a_second_however_long_it_took)
 {
-	void (*body)(void) = recover_after_a_long_shortage;
+	void (*const bodies[])(void) = { recover_over_tcp, recover_over_unix };
 
-	clock_start();
-	run_gated_to_its_end(run_task_body, &body);
-	clock_is_virtual = 0;
+	for (size_t i = 0; i < 2; i++) {
+		void (*body)(void) = bodies[i];
+
+		clock_start();
+		run_gated_to_its_end(run_task_body, &body);
+		clock_is_virtual = 0;
+	}
+	unix_dir_end();
 }
 
 /* A descriptor that a connection of the server itself gives back is used for the next. */
