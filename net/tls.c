@@ -570,24 +570,25 @@ cede__tls_filter_of(const cede_stream_t *s)
 static int
 create_ssl(struct cede__tls_filter *f)
 {
+	SSL *ssl;
 	BIO *bio;
 
 	ERR_clear_error();
-	f->ssl = SSL_new(f->tls->ctx);
-	bio = f->ssl ? BIO_new(f->tls->bio) : NULL;
+	ssl = SSL_new(f->tls->ctx);
+	bio = ssl && SSL_set_app_data(ssl, f) == 1 ? BIO_new(f->tls->bio) : NULL;
 	if (!bio) {
-		SSL_free(f->ssl);
+		SSL_free(ssl);
 		ERR_clear_error();
 		return CEDE_ENOMEM;
 	}
 	BIO_set_data(bio, f);
 	BIO_set_init(bio, 1);
-	SSL_set_bio(f->ssl, bio, bio);
-	SSL_set_app_data(f->ssl, f);
+	SSL_set_bio(ssl, bio, bio);
 	if (f->tls->is_server)
-		SSL_set_accept_state(f->ssl);
+		SSL_set_accept_state(ssl);
 	else
-		SSL_set_connect_state(f->ssl);
+		SSL_set_connect_state(ssl);
+	f->ssl = ssl;
 	return 0;
 }
 
