@@ -45,6 +45,8 @@ is_empty(const struct cede__memory_flow *f)
 static int
 has_something(const struct cede__memory_flow *f)
 {
+	if (cede__unlikely(f->script != NULL))
+		return cede__script_shows(f);
 	return !is_empty(f) || f->is_ended || f->read_code < 0;
 }
 
@@ -98,24 +100,51 @@ take_from_piece(struct cede__memory_flow *f, char *buffer, size_t size)
 static size_t
 take(struct cede__memory_flow *f, char *buffer, size_t size)
 {
-	size_t n = take_from_ring(f, buffer, size);
+	size_t n;
+
+	if (cede__unlikely(f->script != NULL))
+		return take_from_ring(f, buffer, cede__script_let_out(f, size));
+	n = take_from_ring(f, buffer, size);
 
 	while (n < size && f->piece_count > 0)
 		n += take_from_piece(f, buffer + n, size - n);
 	return n;
 }
 
+static ssize_t
+size_of(const struct iovec *pieces, int count)
+{
+	ssize_t size = 0;
+
+	for (int i = 0; i < count; i++)
+		size += (ssize_t)pieces[i].iov_len;
+	return size;
+}
+
 /* Of the writer's memory into the ring, as much as there is room for. */
 static void
 fill_ring(struct cede__memory_flow *f)
 {
-	while (f->count < f->capacity && f->piece_count > 0) {
+	const size_t before = f->taken;
+	size_t limit = cede__likely(!f->script) ? SIZE_MAX : cede__script_let_in(f);
+
+	if (cede__unlikely(f->script != NULL) && cede__script_swallows(f)) {
+		f->taken += (size_t)size_of(f->pieces, f->piece_count) - f->skip;
+		f->piece_count = 0;
+		return;
+	}
+	while (f->count < f->capacity && f->piece_count > 0 && limit > 0) {
 		const size_t behind = f->first + f->count;
 		const size_t at = behind < f->capacity ? behind : behind - f->capacity;
 		const size_t room = behind < f->capacity ? f->capacity - at : f->first - at;
 
-		f->count += take_from_piece(f, f->ring + at, room);
+		const size_t n = take_from_piece(f, f->ring + at, room < limit ? room : limit);
+
+		f->count += n;
+		limit -= n;
 	}
+	if (cede__unlikely(f->script != NULL))
+		cede__script_note_taken(f, f->taken - before);
 }
 
 /* ---- telling ---- */
@@ -123,8 +152,11 @@ fill_ring(struct cede__memory_flow *f)
 static void
 unref(struct cede__memory *m)
 {
-	if (--m->refs == 0)
-		cede__free(m);
+	if (--m->refs > 0)
+		return;
+	cede__script_destroy(m->ends[0].out.script);
+	cede__script_destroy(m->ends[1].out.script);
+	cede__free(m);
 }
 
 static void
@@ -134,9 +166,8 @@ tell_soon(struct cede__memory_end *end)
 		(void)cede__timer_start(end->stream->loop, &end->soon, 0); /* it has a place */
 }
 
-/* There is something for whom reads what this end writes. */
-static void
-tell_reader(struct cede__memory_end *end)
+void
+cede__memory_tell_reader(struct cede__memory_end *end)
 {
 	struct cede__memory_end *reader = cede__memory_peer(end);
 
@@ -164,9 +195,12 @@ tell_writer(struct cede__memory_end *end)
 	if (f->write_code == 0)
 		fill_ring(f);
 	taken = f->taken;
+	if (taken == 0 && f->write_code == 0)
+		return; /* a script does not let it in */
 	f->is_waiting = 0;
 	set_pieces(f, NULL, 0);
-	cede__stream_sent(end->stream, f->write_code, taken);
+	cede__memory_tell_reader(end); /* who does not receive, and makes this room by it */
+	cede__stream_sent(end->stream, taken > 0 ? 0 : f->write_code, taken);
 }
 
 static void
@@ -202,6 +236,8 @@ memory_receive(cede_stream_t *s, void *buffer, size_t size)
 	s->may_have_data = has_something(f) != 0;
 	if (n > 0)
 		return (int)n;
+	if (!s->may_have_data)
+		return CEDE_EAGAIN;
 	return f->read_code < 0 ? f->read_code : f->is_ended ? 0 : CEDE_EAGAIN;
 }
 
@@ -228,11 +264,11 @@ memory_send(cede_stream_t *s, const struct iovec *pieces, int count)
 		return f->write_code;
 	end->is_inside++;
 	set_pieces(f, pieces, count);
-	if (f->count == 0)
-		tell_reader(end);
+	if (f->count == 0 && !f->script)
+		cede__memory_tell_reader(end);
 	if (f->piece_count > 0) {
 		fill_ring(f);
-		tell_reader(end);
+		cede__memory_tell_reader(end);
 	}
 	n = (ssize_t)f->taken;
 	set_pieces(f, NULL, 0);
@@ -245,21 +281,27 @@ memory_wait_room(cede_stream_t *s, const struct iovec *pieces, int count)
 {
 	struct cede__memory_end *end = s->own.memory;
 	struct cede__memory_flow *f = &end->out;
-	size_t size = 0;
 
 	if (f->write_code < 0)
 		return f->write_code;
 	if (count > CEDE__MEMORY_PIECES)
 		count = CEDE__MEMORY_PIECES;
-	for (int i = 0; i < count; i++) {
-		f->in_care[i] = pieces[i];
-		size += pieces[i].iov_len;
-	}
+	memcpy(f->in_care, pieces, (size_t)count * sizeof *pieces);
 	set_pieces(f, f->in_care, count);
 	f->is_waiting = 1;
 	if (f->count < f->capacity)
 		tell_soon(end);
-	return (ssize_t)size;
+	return size_of(pieces, count);
+}
+
+/* No more comes from this end. */
+static void
+end_flow(struct cede__memory_end *end)
+{
+	end->out.is_ended = 1;
+	if (end->out.script)
+		cede__script_note_taken(&end->out, 0);
+	cede__memory_tell_reader(end);
 }
 
 static int
@@ -269,9 +311,8 @@ memory_shutdown_write(cede_stream_t *s)
 
 	if (end->out.write_code == CEDE_ECONNRESET)
 		return CEDE_ENOTCONN;
-	end->out.is_ended = 1;
 	end->is_inside++;
-	tell_reader(end);
+	end_flow(end);
 	end->is_inside--;
 	return 0;
 }
@@ -289,13 +330,28 @@ memory_close(cede_stream_t *s, int is_reset)
 		drop(&end->out);
 		end->out.read_code = CEDE_ECONNRESET;
 	}
-	end->out.is_ended = 1;
+	if (peer->out.script)
+		cede__script_stop(peer->out.script);
 	peer->out.write_code = is_reset ? CEDE_ECONNRESET : CEDE_EPIPE;
-	tell_reader(end);
+	end_flow(end);
 	if (peer->stream)
 		tell_writer(peer);
 	drop(&peer->out);
 	unref(end->pair);
+}
+
+void
+cede__memory_reset(struct cede__memory_end *end)
+{
+	struct cede__memory_end *peer = cede__memory_peer(end);
+
+	drop(&peer->out);
+	for (int i = 0; i < 2; i++)
+		end->pair->ends[i].out.read_code = end->pair->ends[i].out.write_code =
+			CEDE_ECONNRESET;
+	cede__memory_tell_reader(peer);
+	if (peer->stream)
+		tell_writer(peer);
 }
 
 static const struct cede__transport memory_transport = {

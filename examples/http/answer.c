@@ -170,7 +170,7 @@ answer_begin(struct exchange *x, int status)
 		return r;
 	answer_reset(x);
 	x->status = status;
-	if (x->worker->is_draining)
+	if (cede_event_is_set(&x->worker->stop))
 		x->keeps_alive = 0;
 	put(x, line.data, line.size);
 	put(x, "Date: ", LENGTH("Date: "));

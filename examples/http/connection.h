@@ -13,7 +13,4 @@
  */
 CEDE_SUSPENDS int connection_run(struct worker *worker, cede_stream_t *stream);
 
-/** Ends the connections that wait for a request, and the others after the one that they are at. */
-void connections_drain(struct worker *worker);
-
 #endif

@@ -308,9 +308,11 @@ CEDE_API int cede_stream_pair(cede_stream_t **ret_a, cede_stream_t **ret_b, size
 CEDE_API int cede_stream_release_fd(cede_stream_t *stream);
 
 /**
- * Writes "127.0.0.1:7000" or "[::1]:7000" for the peer's end of the stream.
+ * Writes the name of the peer's end of the stream: "127.0.0.1:7000", "[::1]:7000"; of a
+ * unix socket its path, "@name" or, where it has no name, "@". Behind a proxy it is what
+ * the PROXY header has stated (<cede/serve.h>).
  *
- * @param size  of @buffer; 56 is enough for any address
+ * @param size  of @buffer; 56 is enough for TCP, CEDE_UNIX_NAME_SIZE (110) for any
  * @return 0; CEDE_ENOBUFS: @size is too small; CEDE_ENOTSUP: it is in memory; the system's,
  *   CEDE_ENOTCONN for one
  */

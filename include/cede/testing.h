@@ -33,6 +33,8 @@
 
 CEDE__BEGIN
 
+typedef struct cede_stream cede_stream_t; /* <cede/stream.h> */
+
 /** What moves the time of a loop under test. */
 typedef enum cede_test_clock {
 	/**
@@ -198,6 +200,63 @@ CEDE_API int cede_test_clock_advance(uint64_t ms);
 
 /** The seed of the running task's loop; 0: FIFO, or not under test. */
 CEDE_API uint64_t cede_test_seed(void);
+
+/** What befalls a scripted stream at a byte. */
+enum {
+	/** The bytes from there on, or the end behind the last one, come so much later. */
+	CEDE_TEST_DELAY = 1,
+	/** The connection is reset: the reader gets the bytes before, then CEDE_ECONNRESET; everybody
+	 *  else that at once. */
+	CEDE_TEST_RESET,
+	/** The reader gets the bytes before and the end of file. What is written behind it is taken and lost. */
+	CEDE_TEST_END,
+	/** Nothing more is taken: the writer waits. */
+	CEDE_TEST_STALL,
+};
+
+typedef struct cede_test_step {
+	int fault;   /**< CEDE_TEST_… */
+	uint64_t at; /**< so many bytes come before it */
+	uint64_t ms; /**< of a delay: on the loop's clock, from when that byte was written */
+} cede_test_step_t;
+
+/** One direction of a scripted stream. All zero: bytes come as they were written. */
+typedef struct cede_test_flow {
+	/** A read gets at most so many bytes, and nothing more is there before the loop's next turn.
+	 *  1: byte by byte. 0: what there is. */
+	size_t read_max;
+	/** At most so many bytes are taken of a write at a time. 0: what there is room for. */
+	size_t write_max;
+	/** Not 0: each time a number from 1 to those maxima (4,096 where there is none), the same
+	 *  for the same seed. cede_test_seed() gives another one to each run of a sweep. */
+	uint64_t seed;
+	/** What happens on the way, in the order of the bytes; a step of all zero ends it. Not kept. May be NULL. */
+	const cede_test_step_t *steps;
+} cede_test_flow_t;
+
+typedef struct cede_test_stream_options {
+	cede_test_flow_t to_ours;   /**< what @ret_ours reads */
+	cede_test_flow_t to_theirs; /**< what it writes */
+	size_t capacity;            /**< as of cede_stream_pair() */
+} cede_test_stream_options_t;
+
+/**
+ * A pair of streams in memory whose bytes go as a script says: one is given to what is
+ * tested, the other one the test plays.
+ *
+ *     cede_test_stream(&(cede_test_stream_options_t){
+ *             .to_ours = { .read_max = 1,
+ *                     .steps = (cede_test_step_t[]){ { CEDE_TEST_DELAY, 10, 500 },
+ *                             { CEDE_TEST_RESET, 20, 0 }, { 0 } } } },
+ *             &ours, &theirs);
+ *
+ * @param options  NULL: a pair as of cede_stream_pair()
+ * @return 0; CEDE_EINVAL: the steps are out of order, or unknown; as cede_stream_pair()
+ *
+ * In a task; never suspends.
+ */
+CEDE_API int cede_test_stream(const cede_test_stream_options_t *options, cede_stream_t **ret_ours,
+	cede_stream_t **ret_theirs);
 
 /** What a process holds at a moment. */
 typedef struct cede_test_count {
