@@ -237,6 +237,7 @@ run_seeds(struct cede__check *c, const cede_test_options_t *options, cede_test_r
 			cede_test_options_t quiet = o;
 
 			quiet.is_quiet = 1;
+			quiet.cushion_ms *= 10; /* time passes seldom, and must not too early */
 			r = cede_test_run(run_one, c, &quiet, report);
 		}
 		report->runs = ++*runs;

@@ -3,7 +3,7 @@
 
 #include "net/testing_check.h"
 
-#define TRANSFER 300000
+#define TRANSFER 150000
 
 /* ---- small ---- */
 
@@ -148,7 +148,7 @@ struct half {
 static int
 dawdle(struct cede__check *c)
 {
-	return cede__check_draw(c, 16) == 1 ? cede_sleep(cede__check_draw(c, 3) - 1) : 0;
+	return cede__check_draw(c, 40) == 1 ? cede_sleep(cede__check_draw(c, 3) - 1) : 0;
 }
 
 static int

@@ -287,7 +287,8 @@ enum {
  *
  * @param options  as of cede_test_run(); seed: of the first run; cushion_ms: how long it may
  *                 take until what was written has come, where another process or thread is
- *                 in between; before and after are not called. NULL: the defaults
+ *                 in between (before time passes, ten times that); before and after are
+ *                 not called. NULL: the defaults
  * @param has      CEDE_TEST_HAS_…
  * @return how many runs; or CEDE_EPROTO: the stream does something else, and the report says
  *   what; as cede_test_run(); what @make returned

@@ -125,7 +125,7 @@ run(void *arg)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { NULL };
+	struct input in = { .seed = 0 };
 
 	if (size < 5)
 		return 0;

@@ -120,10 +120,10 @@ expect_nothing_lost(struct ends *e, size_t step, ssize_t then)
 
 	cr_assert_eq(cede__stream_ahead(e->stream), step);
 	if (step > 0) {
-		cr_assert_eq(cede_read_exactly(e->stream, text, step, NULL), step);
+		cr_assert_eq(cede_read_exactly(e->stream, text, step, NULL), (ssize_t)step);
 		cr_assert_arr_eq(text, TEXT, step);
 	}
-	cr_assert_eq(peer_send(e->peer, TEXT + step, 8 - step), 0);
+	cr_assert_eq(peer_send(e->peer, &TEXT[step], 8 - step), 0);
 	n = cede_read_exactly(e->stream, text, 8 - step, NULL);
 	cr_assert_eq(n, then < 0 ? then : (ssize_t)(8 - step));
 }
@@ -140,7 +140,7 @@ expect_at_step(size_t step, look_fn *look, end_fn *end, ssize_t result, ssize_t 
 	cr_assert_eq(cede_spawn(&g, end == by_time ? look_within_time : look_once, &l), 0);
 	let_others_run();
 	for (size_t i = 0; i < step; i++) {
-		cr_assert_eq(peer_send(e.peer, TEXT + i, 1), 0);
+		cr_assert_eq(peer_send(e.peer, &TEXT[i], 1), 0);
 		while (unread_by(e.stream) > 0 || !e.stream->reader)
 			let_others_run();
 	}

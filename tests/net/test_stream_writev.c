@@ -91,7 +91,7 @@ expect_arrives(int count, size_t most, unsigned seed, int is_started)
 		cr_assert_eq(cede_await(&op.future), 0);
 		cr_assert_eq(op.written, size);
 	} else {
-		cr_assert_eq(cede_writev(e.stream, pieces, count), size);
+		cr_assert_eq(cede_writev(e.stream, pieces, count), (ssize_t)size);
 	}
 	cr_assert_eq(cede_shutdown_write(e.stream), 0);
 	peer_join(thread);
