@@ -104,16 +104,14 @@ class Kv(Target):
 class Proxied(Target):
   """Behind a proxy: what is broken is the header of each connection."""
   request = b'PROXY TCP4 192.0.2.7 198.51.100.9 5678 443\r\nping\n'
-  big = request[:-5] + b'flood\n'
   options = ('--connections', '12000', '--proxied')
-  attacks = ('slowloris', 'never_reads', 'resets', 'garbage', 'churn', 'idle')
+  attacks = ('slowloris', 'resets', 'garbage', 'churn', 'idle')
 
 
 class ProxiedBinary(Proxied):
   """The same with headers of version 2, with an extension of 100 bytes."""
   request = (b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x70\xc0\0\2\7\xc6\x33\x64\x09\x16\x2e\1\xbb' +
              b'\x04\0\x61' + bytes(97) + b'ping\n')
-  big = request[:-5] + b'flood\n'
   attacks = ('slowloris', 'resets', 'garbage', 'churn')
 
 
