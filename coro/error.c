@@ -96,7 +96,6 @@ static const struct text {
 	{ CEDE_E2BIG, "E2BIG", "argument list too long" },
 	{ CEDE_ESRCH, "ESRCH", "no such process" },
 	{ CEDE_ECHILD, "ECHILD", "no such child process" },
-	{ CEDE_EMSGSIZE, "EMSGSIZE", "message too long" },
 	{ CEDE_EDESTADDRREQ, "EDESTADDRREQ", "an address is needed to send to" },
 	{ CEDE_ENETUNREACH, "ENETUNREACH", "network is unreachable" },
 	{ CEDE_EHOSTUNREACH, "EHOSTUNREACH", "host is unreachable" },

@@ -4,10 +4,7 @@
  */
 #include "net/dns_int.h"
 
-#include <netinet/in.h>
 #include <string.h>
-
-#include "net/address.h"
 
 /* ---- forward ---- */
 
@@ -132,17 +129,18 @@ cede_dns_reverse_start(const char *address, const cede_dns_reverse_options_t *op
 	static const cede_dns_reverse_options_t defaults;
 	const cede_dns_reverse_options_t *o = options ? options : &defaults;
 	cede_loop_t *loop = cede_loop_current();
-	struct sockaddr_storage from;
+	cede_address_t from;
+	size_t size;
 	int r;
 
 	if (!loop)
 		return CEDE_ENOTASK;
-	r = cede__address_parse(address, &from);
+	r = cede_address_parse(address, &from);
 	if (r < 0)
 		return r;
 	memset(&op->names, 0, sizeof op->names);
 	cede_future_init(&op->future, give_up_reverse);
-	return cede__dns_ask_reverse(loop, &from,
+	return cede__dns_ask_reverse(loop, cede_address_sockaddr(&from, &size),
 		(o->needs_name ? NI_NAMEREQD : 0) | (o->is_datagram ? NI_DGRAM : 0),
 		o->timeout_ms ? o->timeout_ms : CEDE__DNS_TIMEOUT_MS, looked_back, op,
 		&op->request);
@@ -167,14 +165,6 @@ cede_dns_reverse(const char *address, const cede_dns_reverse_options_t *options,
 
 /* ---- of those ---- */
 
-static unsigned
-port_of(const cede_dns_address_t *a)
-{
-	if (a->sockaddr.ss_family == AF_INET)
-		return ntohs(((const struct sockaddr_in *)(const void *)&a->sockaddr)->sin_port);
-	return ntohs(((const struct sockaddr_in6 *)(const void *)&a->sockaddr)->sin6_port);
-}
-
 int
 cede_dns_service(const char *name, int is_datagram, unsigned *ret_port)
 {
@@ -184,7 +174,7 @@ cede_dns_service(const char *name, int is_datagram, unsigned *ret_port)
 
 	if (r < 0)
 		return r;
-	*ret_port = port_of(&found->addresses[0]);
+	*ret_port = cede_address_port(&found->addresses[0]);
 	cede_dns_result_destroy(found);
 	return 0;
 }
@@ -205,8 +195,13 @@ cede__dns_resolve(const char *text, int is_passive, struct sockaddr_storage *add
 	if (r < 0)
 		return r;
 	count = found->count < max ? found->count : max;
-	for (unsigned i = 0; i < count; i++)
-		addresses[i] = found->addresses[i].sockaddr;
+	for (unsigned i = 0; i < count; i++) {
+		size_t size;
+		const struct sockaddr *a = cede_address_sockaddr(&found->addresses[i], &size);
+
+		memset(&addresses[i], 0, sizeof addresses[i]);
+		memcpy(&addresses[i], a, size);
+	}
 	cede_dns_result_destroy(found);
 	return (int)count;
 }

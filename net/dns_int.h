@@ -102,7 +102,7 @@ int cede__dns_ask(cede_loop_t *loop, const struct cede__dns_question *question,
 	struct cede__dns_request **ret_request);
 
 /** Asks for the names of an address, with getnameinfo()'s flags. The same. */
-int cede__dns_ask_reverse(cede_loop_t *loop, const struct sockaddr_storage *address, int flags,
+int cede__dns_ask_reverse(cede_loop_t *loop, const struct sockaddr *address, int flags,
 	uint64_t timeout_ms, void (*done)(struct cede__dns_request *request, int status),
 	void *data, struct cede__dns_request **ret_request);
 

@@ -240,37 +240,24 @@ cede__dns_question_init(struct cede__dns_question *q, const char *host, const ch
 struct result_block {
 	cede_dns_result_t result;
 	char canonical[CEDE_DNS_HOST_SIZE];
-	cede_dns_address_t addresses[];
+	cede_address_t addresses[];
 };
 
+/* 1: it is an address of the inet families. */
 static int
-is_inet(const struct addrinfo *a)
+take_address(const struct addrinfo *a, cede_address_t *ret_address)
 {
 	return a->ai_addr &&
-		((a->ai_family == AF_INET && a->ai_addrlen == sizeof(struct sockaddr_in)) ||
-			(a->ai_family == AF_INET6 && a->ai_addrlen == sizeof(struct sockaddr_in6)));
+		cede_address_from_sockaddr(a->ai_addr, a->ai_addrlen, ret_address) == 0;
 }
 
 static int
-has_address(const struct result_block *block, const struct addrinfo *a)
+has_address(const struct result_block *block, const cede_address_t *address)
 {
 	for (unsigned i = 0; i < block->result.count; i++)
-		if (block->addresses[i].size == a->ai_addrlen &&
-			memcmp(&block->addresses[i].sockaddr, a->ai_addr, a->ai_addrlen) == 0)
+		if (cede_address_is_equal(&block->addresses[i], address))
 			return 1;
 	return 0;
-}
-
-static void
-add_address(struct result_block *block, const struct addrinfo *a)
-{
-	cede_dns_address_t *to = &block->addresses[block->result.count++];
-
-	memset(to, 0, sizeof *to);
-	memcpy(&to->sockaddr, a->ai_addr, a->ai_addrlen);
-	to->size = (socklen_t)a->ai_addrlen;
-	(void)cede__address_format(&to->sockaddr, to->size, to->text,
-		sizeof to->text); /* there is room */
 }
 
 int
@@ -279,10 +266,11 @@ cede__dns_result_create(const struct addrinfo *list, const struct cede__dns_ques
 {
 	const char *canonical = list ? list->ai_canonname : NULL;
 	struct result_block *block;
+	cede_address_t address;
 	unsigned count = 0;
 
 	for (const struct addrinfo *a = list; a && count < q->max; a = a->ai_next)
-		count += is_inet(a) != 0;
+		count += take_address(a, &address) != 0;
 	if (count == 0)
 		return CEDE_EAI_NODATA;
 	block = cede__alloc(sizeof *block + count * sizeof *block->addresses);
@@ -291,13 +279,13 @@ cede__dns_result_create(const struct addrinfo *list, const struct cede__dns_ques
 
 	block->result = (cede_dns_result_t){ .addresses = block->addresses };
 	for (const struct addrinfo *a = list; a; a = a->ai_next) {
-		if (!is_inet(a) || has_address(block, a))
+		if (!take_address(a, &address) || has_address(block, &address))
 			continue;
 		if (block->result.count == count) {
 			block->result.is_cut = 1;
 			break;
 		}
-		add_address(block, a);
+		block->addresses[block->result.count++] = address;
 	}
 	if (canonical && (q->has_address || cede__dns_is_name(canonical))) {
 		snprintf(block->canonical, sizeof block->canonical, "%s", canonical);

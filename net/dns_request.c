@@ -8,10 +8,10 @@
  */
 #include "net/dns_int.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "coro/alloc.h"
-#include "net/address.h"
 
 static int
 is_reverse(const struct cede__dns_request *request)
@@ -216,7 +216,7 @@ cede__dns_ask(cede_loop_t *loop, const struct cede__dns_question *question,
 }
 
 int
-cede__dns_ask_reverse(cede_loop_t *loop, const struct sockaddr_storage *address, int flags,
+cede__dns_ask_reverse(cede_loop_t *loop, const struct sockaddr *address, int flags,
 	uint64_t timeout_ms, void (*done)(struct cede__dns_request *request, int status),
 	void *data, struct cede__dns_request **ret_request)
 {
@@ -225,7 +225,9 @@ cede__dns_ask_reverse(cede_loop_t *loop, const struct sockaddr_storage *address,
 
 	if (!request)
 		return CEDE_ENOMEM;
-	request->address = *address;
+	memcpy(&request->address, address,
+		address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+					      : sizeof(struct sockaddr_in6));
 	request->flags = flags;
 	r = submit(request, timeout_ms);
 	if (r < 0)

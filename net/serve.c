@@ -96,6 +96,10 @@ end_connection(struct cede__connection *c, int is_cut)
 			cede_close(s);
 	}
 	cede__stream_unref(s);
+	if (!server) {
+		cede__free(c);
+		return;
+	}
 	cede__list_remove(&c->by_peer);
 	cede__list_remove(&c->link);
 	cede__list_prepend(&server->spare, &c->link);
@@ -107,9 +111,9 @@ static void
 connection_ended(int result, void *connection)
 {
 	struct cede__connection *c = connection;
-	const cede_serve_options_t *o = &c->server->options;
+	const cede_serve_options_t *o = c->server ? &c->server->options : NULL;
 
-	if (result < 0 && !cede_is_cancel(result) && o->on_error)
+	if (o && result < 0 && !cede_is_cancel(result) && o->on_error)
 		o->on_error(c->stream, result, o->data);
 	end_connection(c, c->is_refused || cede_is_cancel(result) || result == CEDE_EIGNORED);
 }
@@ -276,9 +280,25 @@ drain(struct cede__server *server)
 	return wait_for_connections(server);
 }
 
+/* Whose handler has left the group (cede_task_detach()): it ends when it likes, and finds no server. */
+static void
+disown_connections(struct cede__server *server)
+{
+	while (!cede__list_is_empty(&server->connections)) {
+		struct cede__connection *c =
+			cede__container_of(server->connections.next, struct cede__connection, link);
+
+		cede__list_remove(&c->link);
+		cede__list_remove(&c->by_peer);
+		c->server = NULL;
+		c->stream->server = NULL;
+	}
+}
+
 static void
 deinit(struct cede__server *server)
 {
+	disown_connections(server);
 	while (!cede__list_is_empty(&server->spare)) {
 		struct cede__list *link = server->spare.next;
 

@@ -60,16 +60,6 @@ cede__stream_unref(cede_stream_t *s)
 
 /* ---- closing ---- */
 
-static void
-end_connect(cede_stream_t *s, int result)
-{
-	cede_connect_t *op = s->connecting;
-
-	s->connecting = NULL;
-	op->stream = result == 0 ? s : NULL;
-	cede_future_resolve(&op->future, result, NULL);
-}
-
 void
 cede__stream_close_transport(cede_stream_t *s, int is_reset)
 {
@@ -85,8 +75,6 @@ cede__stream_close_transport(cede_stream_t *s, int is_reset)
 		s->is_broken = 1;
 		cede__stream_end_write(s, CEDE_ECANCELED);
 	}
-	if (s->connecting)
-		end_connect(s, CEDE_ECANCELED);
 	s->transport->close(s, is_reset || s->is_broken);
 }
 

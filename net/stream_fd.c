@@ -261,14 +261,17 @@ static ssize_t
 fd_wait_room(cede_stream_t *s, const struct iovec *pieces, int count)
 {
 	uv_buf_t buffers[QUEUED_PIECES];
-	int r, n = count < QUEUED_PIECES ? count : QUEUED_PIECES;
+	unsigned n = 0;
+	int r;
 
 	s->queued = 0;
-	for (int i = 0; i < n; i++) {
-		buffers[i] = (uv_buf_t){ .base = pieces[i].iov_base, .len = pieces[i].iov_len };
+	for (int i = 0; i < count && n < QUEUED_PIECES; i++) {
+		if (pieces[i].iov_len == 0)
+			continue; /* at the end it would cost libuv a turn */
+		buffers[n++] = (uv_buf_t){ .base = pieces[i].iov_base, .len = pieces[i].iov_len };
 		s->queued += pieces[i].iov_len;
 	}
-	r = uv_write(&s->request.write, s->handle, buffers, (unsigned)n, written);
+	r = uv_write(&s->request.write, s->handle, buffers, n, written);
 	s->unsent = uv_stream_get_write_queue_size(s->handle);
 	return r < 0 ? r : (ssize_t)s->queued;
 }

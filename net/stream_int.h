@@ -24,8 +24,8 @@
  * callback) and whoever serves the stream. The memory goes with the last.
  *
  * Invariants
- * - `reader`, `writer`, `connecting` are pending futures in some task's memory,
- *   or NULL; after the transport was closed all are NULL.
+ * - `reader`, `writer` are pending futures in some task's memory, or NULL; after the
+ *   transport was closed both are NULL.
  * - `may_have_data` is 0 only while the transport will tell of more: it decides who
  *   comes first, receiving or waiting.
  * - A read waits all the same after so many that did not: libuv reports what is
@@ -123,7 +123,6 @@ struct cede_stream {
 	/* Only while somebody waits. */
 	cede_read_t *reader;
 	cede_write_t *writer;
-	cede_connect_t *connecting;
 	size_t in_care; /* bytes of `writer` that the transport has taken into its care */
 	size_t queued;  /* bytes of the request that libuv has */
 	union {

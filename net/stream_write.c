@@ -100,11 +100,10 @@ wait_room(cede_stream_t *s, cede_write_t *op)
 	struct iovec window[WINDOW];
 	size_t bytes;
 	int count = look(op, window, &bytes);
-	ssize_t n =
-		cede__stream_watch_limits(s); /* first: what is in care can't be refused any more */
+	ssize_t n = cede__stream_watch_limits(s);
 
 	if (n < 0)
-		return (int)n;
+		return (int)n; /* before any is in care: that can't be taken back */
 	n = s->transport->wait_room(s, window, count);
 	s->in_care = n > 0 ? (size_t)n : 0;
 	return n < 0 ? (int)n : 0;

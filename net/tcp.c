@@ -1,85 +1,105 @@
 /*
- * Connecting over TCP. libuv connects; the request lies in the stream, so giving
- * the attempt up is closing the stream.
+ * Connecting over TCP: what is asked for, checked. What then goes on is in connect.c.
  */
 #include <cede/tcp.h>
 
+#include <string.h>
+
+#include "coro/check.h"
 #include "net/address.h"
-#include "net/stream_int.h"
+#include "net/connect.h"
+#include "net/dns_int.h"
 
-static void
-cancel_connect(cede_future_t *future)
+#define TIMEOUT_MS_DEFAULT       30000
+#define ATTEMPT_DELAY_MS_DEFAULT 250
+#define ATTEMPT_DELAY_MS_MIN     10
+
+static int
+set_local(struct cede__connect_plan *plan, const char *local)
 {
-	cede_connect_t *op = cede__container_of(future, cede_connect_t, future);
-	cede_stream_t *s = op->stream;
+	int r;
 
-	s->connecting = NULL;
-	op->stream = NULL;
-	cede_abort(s);
-	cede_future_resolve(future, CEDE_ECANCELED, NULL);
+	if (local[0] == ':')
+		return CEDE_EINVAL; /* no address to connect from */
+	r = cede__address_parse(local, &plan->local);
+	if (r < 0)
+		return r;
+	if (plan->family != AF_UNSPEC && plan->family != plan->local.ss_family)
+		return CEDE_EINVAL;
+	plan->family = plan->local.ss_family;
+	plan->has_local = 1;
+	return 0;
 }
 
-static void
-connected(uv_connect_t *request, int status)
+static int
+make_plan(const cede_connect_options_t *options, struct cede__connect_plan *plan)
 {
-	cede_stream_t *s = request->handle->data;
-	cede_connect_t *op = s->connecting;
-	cede_loop_t *loop = s->loop;
+	static const cede_connect_options_t defaults;
+	static const int families[] = { AF_UNSPEC, AF_INET, AF_INET6 };
+	const cede_connect_options_t *o = options ? options : &defaults;
 
-	if (!op)
-		return; /* it was given up, and the stream closed */
-	cede__loop_enter(loop);
-	s->connecting = NULL;
-	if (status == 0)
-		uv_fileno(&s->own.handle, &s->fd);
-	else
-		op->stream = NULL;
-	cede_future_resolve(&op->future, status, NULL);
-	if (status < 0)
-		cede_close(s);
-	cede__loop_leave(loop);
+	if ((unsigned)o->family >= CEDE__ARRAY_LEN(families))
+		return CEDE_EINVAL;
+	if (o->attempt_delay_ms > 0 && o->attempt_delay_ms < ATTEMPT_DELAY_MS_MIN)
+		return CEDE_EINVAL;
+	plan->family = families[o->family];
+	plan->has_delay = o->delay;
+	plan->has_local = 0;
+	plan->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS_DEFAULT;
+	plan->attempt_delay_ms = o->attempt_delay_ms ? o->attempt_delay_ms
+						     : ATTEMPT_DELAY_MS_DEFAULT;
+	return o->local ? set_local(plan, o->local) : 0;
+}
+
+int
+cede_tcp_connect_with_start(const char *address, const cede_connect_options_t *options,
+	cede_connect_t *op)
+{
+	cede_loop_t *loop = cede_loop_current();
+	struct cede__connect_plan plan;
+	struct sockaddr_storage target;
+	char host[CEDE_DNS_HOST_SIZE];
+	const char *service;
+	int r;
+
+	if (!loop)
+		return CEDE_ENOTASK;
+	r = make_plan(options, &plan);
+	if (r < 0)
+		return r;
+	if (cede__address_parse(address, &target) == 0)
+		return cede__connect_to(loop, &target, &plan, op);
+	r = cede__dns_split(address, host, &service);
+	if (r < 0)
+		return r;
+	return cede__connect_by_name(loop, host, service, &plan, op);
 }
 
 int
 cede_tcp_connect_start(const char *address, cede_connect_t *op)
 {
-	cede_loop_t *loop = cede_loop_current();
-	struct sockaddr_storage target;
-	cede_stream_t *s;
-	int r;
-
-	if (!loop)
-		return CEDE_ENOTASK;
-	r = cede__address_parse(address, &target);
-	if (r == 0)
-		r = cede__stream_create(loop, UV_TCP, &s);
-	if (r < 0)
-		return r;
-	s->may_have_data = 0; /* nobody answers before the connection is there */
-	uv_tcp_nodelay(&s->own.tcp, 1);
-	r = uv_tcp_connect(&s->request.connect, &s->own.tcp, (struct sockaddr *)&target, connected);
-	if (r < 0) {
-		cede_close(s);
-		return r;
-	}
-	cede_future_init(&op->future, cancel_connect);
-	op->stream = s;
-	s->connecting = op;
-	return 0;
+	return cede_tcp_connect_with_start(address, NULL, op);
 }
 
 int
-cede_tcp_connect(const char *address, cede_stream_t **ret_stream)
+cede_tcp_connect_with(const char *address, const cede_connect_options_t *options,
+	cede_stream_t **ret_stream)
 {
 	cede_loop_t *loop;
 	cede_connect_t op;
 	int r = cede__await_admit(&loop);
 
 	if (r == 0)
-		r = cede_tcp_connect_start(address, &op);
+		r = cede_tcp_connect_with_start(address, options, &op);
 	if (r == 0)
 		r = cede_await(&op.future);
 	if (r == 0)
 		*ret_stream = op.stream;
 	return r;
+}
+
+int
+cede_tcp_connect(const char *address, cede_stream_t **ret_stream)
+{
+	return cede_tcp_connect_with(address, NULL, ret_stream);
 }

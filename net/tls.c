@@ -273,12 +273,12 @@ shake_hands(struct cede__tls_filter *f)
 	return 1;
 }
 
-/* As much as there is, without asking the transport below twice. */
+/* As much as there is. What comes after that, an end or a failure, is told by the next call. */
 static int
 decrypt(struct cede__tls_filter *f, char *buffer, size_t size)
 {
 	size_t total = 0, n;
-	int r;
+	int r, code = 0;
 
 	do {
 		r = SSL_read_ex(f->ssl, buffer + total, size - total, &n);
@@ -286,11 +286,12 @@ decrypt(struct cede__tls_filter *f, char *buffer, size_t size)
 			total += n;
 	} while (r == 1 && total < size && SSL_has_pending(f->ssl));
 	f->reader_wants_room = r != 1 && SSL_want_write(f->ssl);
-	if (total > 0) {
-		f->has_more = r == 1 && SSL_has_pending(f->ssl);
-		return (int)total; /* what is wrong after it is told by the next call */
-	}
-	return look_into(f, r);
+	if (r != 1)
+		code = look_into(f, r);
+	if (total == 0)
+		return code;
+	f->has_more = r == 1 ? SSL_has_pending(f->ssl) != 0 : code != CEDE_EAGAIN;
+	return (int)total;
 }
 
 static int
@@ -569,24 +570,25 @@ cede__tls_filter_of(const cede_stream_t *s)
 static int
 create_ssl(struct cede__tls_filter *f)
 {
+	SSL *ssl;
 	BIO *bio;
 
 	ERR_clear_error();
-	f->ssl = SSL_new(f->tls->ctx);
-	bio = f->ssl ? BIO_new(f->tls->bio) : NULL;
+	ssl = SSL_new(f->tls->ctx);
+	bio = ssl && SSL_set_app_data(ssl, f) == 1 ? BIO_new(f->tls->bio) : NULL;
 	if (!bio) {
-		SSL_free(f->ssl);
+		SSL_free(ssl);
 		ERR_clear_error();
 		return CEDE_ENOMEM;
 	}
 	BIO_set_data(bio, f);
 	BIO_set_init(bio, 1);
-	SSL_set_bio(f->ssl, bio, bio);
-	SSL_set_app_data(f->ssl, f);
+	SSL_set_bio(ssl, bio, bio);
 	if (f->tls->is_server)
-		SSL_set_accept_state(f->ssl);
+		SSL_set_accept_state(ssl);
 	else
-		SSL_set_connect_state(f->ssl);
+		SSL_set_connect_state(ssl);
+	f->ssl = ssl;
 	return 0;
 }
 

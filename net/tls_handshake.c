@@ -126,7 +126,7 @@ check(const cede_stream_t *s)
 {
 	if (cede__tls_filter_of(s))
 		return CEDE_EALREADY;
-	if (s->reader || s->writer || s->is_sending || s->is_holding || s->connecting)
+	if (s->reader || s->is_looking || s->writer || s->is_sending || s->is_holding)
 		return CEDE_EBUSY;
 	return 0;
 }
@@ -247,10 +247,10 @@ cede_tls_shutdown(cede_stream_t *s, uint64_t timeout_ms)
 		return r;
 	if (!cede__tls_filter_of(s))
 		return CEDE_EINVAL;
-	if (s->reader)
+	if (s->reader || s->is_looking)
 		return CEDE_EBUSY;
 	r = cede_shutdown_write(s);
-	if (r == 0)
+	if (r == 0 || r == CEDE_EPIPE || r == CEDE_ECONNRESET) /* gone? what it has said says how */
 		r = cede_scope_enter(&limit, timeout_ms ? timeout_ms : SHUTDOWN_MS);
 	if (r < 0)
 		return r;

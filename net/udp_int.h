@@ -20,8 +20,11 @@
  *   UV_WRITABLE is in `events` or `pause` runs.
  * - UV_READABLE stays in `events` until something comes that nobody waits for;
  *   UV_WRITABLE, which would be reported again and again, goes with the sender.
- * - `may_have_data` is 0 only after a call that found nothing, and while libuv has not
- *   reported more.
+ * - `may_have_data` is 0 after a call that found nothing, and while libuv has not
+ *   reported more: it decides who comes first, recvmsg() or waiting. There is no short read
+ *   here by which a call would know that it has taken the last one: so it is learned
+ *   whether datagrams come alone. Where they do, waiting comes first right after one, which saves
+ *   a call that would find nothing; now and then it is asked again.
  * - A receive waits all the same after so many that did not: libuv reports in its next
  *   turn what is still there, and whoever else has something gets to it.
  */
@@ -49,6 +52,8 @@ struct cede_udp {
 	sa_family_t family;
 	uint8_t events; /* that the poll watches for; 0: it is stopped */
 	uint8_t may_have_data;
+	uint8_t came_alone; /* reports in a row of a single datagram, up to a limit */
+	uint8_t not_asked;  /* reports since it was asked last whether they still come alone */
 	uint8_t is_closed;
 	uint8_t has_no_batches;       /* the system knows nothing of them */
 	int late_error;               /* came behind datagrams of a batch: the next receive's */

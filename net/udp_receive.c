@@ -6,6 +6,22 @@
 
 #include <limits.h>
 
+#define ALONE_AT_LEAST 8  /* so often in a row, before it is relied on */
+#define ASKED_EVERY    16 /* report from then on */
+
+/* Fewer than there was room for: those were all. */
+static int
+take_many(cede_udp_t *u, cede_udp_receive_t *op)
+{
+	int n = cede__udp_receive_batch(u, op->datagrams, op->count);
+
+	if (n > 0) {
+		u->received_in_a_row += (unsigned)n - 1;
+		u->may_have_data = n == (int)op->count || n == CEDE__UDP_BATCH || u->late_error < 0;
+	}
+	return n;
+}
+
 /* Bytes or datagrams; CEDE_EAGAIN: nothing there; or an error, which ends nothing. */
 static int
 take(cede_udp_t *u, cede_udp_receive_t *op)
@@ -18,16 +34,25 @@ take(cede_udp_t *u, cede_udp_receive_t *op)
 		u->late_error = 0;
 		return r;
 	}
-	if (op->datagrams) {
-		r = cede__udp_receive_batch(u, op->datagrams, op->count);
-		if (r > 0)
-			u->received_in_a_row += (unsigned)r - 1;
-	} else {
+	if (op->datagrams)
+		r = take_many(u, op);
+	else
 		r = cede__udp_receive_one(u, op->buffer, op->size, &size, &op->info);
-	}
 	if (r == CEDE_EAGAIN)
 		u->may_have_data = 0;
 	return r == 0 ? (int)size : r;
+}
+
+/* A datagram came that was reported: is another worth asking for? */
+static int
+is_worth_asking(cede_udp_t *u)
+{
+	if (u->came_alone < ALONE_AT_LEAST)
+		return 1;
+	if (++u->not_asked < ASKED_EVERY)
+		return 0;
+	u->not_asked = 0;
+	return 1;
 }
 
 void
@@ -38,6 +63,8 @@ cede__udp_serve_receiver(cede_udp_t *u)
 
 	if (r == CEDE_EAGAIN)
 		return;
+	if (r >= 0 && !op->datagrams && !is_worth_asking(u))
+		u->may_have_data = 0;
 	u->receiver = NULL;
 	cede_future_resolve(&op->future, r, NULL);
 }
@@ -66,11 +93,18 @@ check(const cede_udp_t *u, const cede_udp_receive_t *op)
 static int
 take_now(cede_udp_t *u, cede_udp_receive_t *op)
 {
+	int r;
+
 	if (cede__unlikely(u->is_closed))
 		return CEDE_ECANCELED;
 	if (!u->may_have_data || u->received_in_a_row >= CEDE__UDP_IN_A_ROW)
 		return CEDE_EAGAIN;
-	return take(u, op);
+	r = take(u, op);
+	if (r != CEDE_EAGAIN)
+		u->came_alone = 0;
+	else if (u->came_alone < ALONE_AT_LEAST && u->received_in_a_row == 2)
+		u->came_alone++;
+	return r;
 }
 
 /* 0: it waits, or a code of libuv's. */

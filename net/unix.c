@@ -213,9 +213,9 @@ cede_unix_peer(const cede_stream_t *s, pid_t *ret_pid, uid_t *ret_uid, gid_t *re
 	struct ucred who;
 	socklen_t length = sizeof who;
 
-	if (s->fd < 0)
+	if (s->is_closed)
 		return CEDE_EBADF;
-	if (!is_unix(s->fd))
+	if (s->fd < 0 || !is_unix(s->fd))
 		return CEDE_ENOTSUP;
 	if (getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0)
 		return -errno;

@@ -41,12 +41,13 @@ need_build() {
 need_test() {
 	has_library criterion 2.4 || lacks libcriterion-dev 'Criterion 2.4 or later, with its headers'
 	has python3 || lacks python3 python3
-	has redis-cli || lacks redis-tools redis-cli
+	has redis-benchmark || lacks redis-tools redis-benchmark
 	has nc || lacks netcat-openbsd 'nc, netcat'
 	has openssl || lacks openssl 'the program openssl'
 	has curl || lacks curl curl
 	has wrk || lacks wrk wrk
 	need_llhttp
+	[ -e /usr/include/wslay/wslay.h ] || lacks libwslay-dev 'libwslay, with its headers'
 }
 
 # What examples/http parses with: a library, or sources, as Debian has them.

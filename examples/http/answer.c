@@ -98,7 +98,7 @@ answer_flush(struct exchange *x)
 	ssize_t n = 0;
 
 	if (x->out_size > 0) {
-		x->is_sent = 1;
+		x->is_sent |= x->out_size > x->start;
 		n = cede_write(x->stream, x->out, x->out_size);
 		x->out_size = 0;
 		x->start = 0;
@@ -170,7 +170,7 @@ answer_begin(struct exchange *x, int status)
 		return r;
 	answer_reset(x);
 	x->status = status;
-	if (x->worker->is_draining)
+	if (cede_event_is_set(&x->worker->stop))
 		x->keeps_alive = 0;
 	put(x, line.data, line.size);
 	put(x, "Date: ", LENGTH("Date: "));

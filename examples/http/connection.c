@@ -27,56 +27,32 @@
 #define LINGER_MS    1000
 #define LINGER_BYTES (1 << 20)
 
-struct connection {
-	cede_stream_t *stream;
-	struct worker *worker;
-	unsigned requests;                /* that were answered */
-	struct connection *next, **place; /* while it is idle */
-};
-
 /* ---- waiting for a request ---- */
 
-static void
-enter_idle(struct connection *c)
-{
-	c->next = c->worker->idle;
-	c->place = &c->worker->idle;
-	if (c->next)
-		c->next->place = &c->next;
-	c->worker->idle = c;
-}
-
-static void
-leave_idle(struct connection *c)
-{
-	*c->place = c->next;
-	if (c->next)
-		c->next->place = c->place;
-}
-
-void
-connections_drain(struct worker *worker)
-{
-	worker->is_draining = 1;
-	for (struct connection *c = worker->idle; c; c = c->next)
-		(void)cede_stream_set_idle(c->stream, 1); /* its limit has its timer already */
-}
-
-/* Nothing is held here. A client that says nothing for too long is not worth a word. */
+/*
+ * Nothing is held here. A client that says nothing for too long is not worth a word, and
+ * at the end of the server a connection that rests is one that has ended.
+ */
 static CEDE_SUSPENDS int
-wait_for_request(struct connection *c, struct bytes *ret_input)
+wait_for_request(cede_stream_t *stream, struct worker *worker, struct bytes *ret_input)
 {
-	const void *data;
-	ssize_t n;
+	cede_read_t read;
+	cede_event_wait_t stop;
+	int r = cede_read_lend_start(stream, &read);
 
-	if (c->worker->is_draining && c->requests > 0)
-		return 0;
-	enter_idle(c);
-	n = cede_read_lend(c->stream, &data);
-	leave_idle(c);
-	if (n > 0)
-		*ret_input = (struct bytes){ data, (size_t)n };
-	return n == CEDE_ETIMEDOUT || n == CEDE_ETRUNCATED ? 0 : (int)n;
+	if (r < 0)
+		return r;
+	r = cede_event_wait_start(&worker->stop, &stop);
+	if (r == 0)
+		r = cede_select(2, (cede_future_t *[]){ &read.future, &stop.future });
+	else
+		cede_future_cancel(&read.future);
+	if (r < 0)
+		return r;
+	r = read.future.result; /* CEDE_ECANCELED: stopped */
+	if (r > 0)
+		*ret_input = (struct bytes){ read.future.value, (size_t)r };
+	return r == CEDE_ECANCELED || r == CEDE_ETIMEDOUT || r == CEDE_ETRUNCATED ? 0 : r;
 }
 
 /* ---- one exchange ---- */
@@ -221,53 +197,58 @@ say_goodbye(cede_stream_t *stream)
 
 /* Answers all that has come. */
 static CEDE_SUSPENDS int
-converse(struct connection *c, struct exchange *x)
+converse(struct exchange *x)
 {
 	int r, written;
 
 	do {
 		r = read_head(x);
-		if (r > 0) {
+		if (r > 0)
 			r = respond(x);
-			c->requests++;
-		}
 	} while (r > 0 && x->input.size > 0);
 	if (r < 0)
 		return r;
 
-	cede_read_return(c->stream);
+	cede_read_return(x->stream);
 	written = answer_flush(x);
 	if (written < 0)
 		return written;
-	return r > 0 ? r : say_goodbye(c->stream);
+	return r > 0 ? r : say_goodbye(x->stream);
+}
+
+/* What has come, and what comes while it is answered. */
+static CEDE_SUSPENDS int
+serve(cede_stream_t *stream, struct worker *worker, struct bytes input)
+{
+	struct exchange *x = exchange_take(worker, stream);
+	int r;
+
+	if (!x)
+		return CEDE_ENOMEM;
+	x->input = input;
+	r = converse(x);
+	exchange_give(x);
+	return r;
 }
 
 int
 connection_run(struct worker *worker, cede_stream_t *stream)
 {
-	struct connection c = { .stream = stream, .worker = worker };
 	struct bytes input = { NULL, 0 };
-	int r = 0;
+	int r = worker->server->tls ? cede_tls_accept(stream, worker->server->tls, NULL) : 0;
 
-	if (worker->server->tls)
-		r = cede_tls_accept(stream, worker->server->tls, NULL);
-	if (r < 0)
+	if (r < 0) {
+		cede_close(stream); /* the client has been told why */
 		return r;
+	}
 	do {
-		struct exchange *x;
-
-		r = wait_for_request(&c, &input);
-		if (r <= 0)
-			break;
-		x = exchange_take(worker, stream);
-		if (!x)
-			return CEDE_ENOMEM;
-		x->input = input;
-		r = converse(&c, x);
-		exchange_give(x);
+		r = wait_for_request(stream, worker, &input);
+		if (r > 0)
+			r = serve(stream, worker, input);
 	} while (r > 0);
-
 	if (r < 0)
 		cede_abort(stream); /* half an answer must not look like a whole one */
+	else
+		cede_close(stream);
 	return r;
 }

@@ -9,11 +9,8 @@
  * @return 0: the client left, or was told why it had to; else the stream's code,
  *   CEDE_EXIT when the task is being closed
  *
- * Suspends. The stream stays the caller's.
+ * Suspends. The stream is closed in any case.
  */
 CEDE_SUSPENDS int connection_run(struct worker *worker, cede_stream_t *stream);
-
-/** Ends the connections that wait for a request, and the others after the one that they are at. */
-void connections_drain(struct worker *worker);
 
 #endif

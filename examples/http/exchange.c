@@ -7,6 +7,25 @@
 /* So many are kept for the connections that come next. */
 #define FREE_MAX 256
 
+void
+worker_init(struct worker *worker, struct server *server)
+{
+	*worker = (struct worker){ .server = server };
+	cede_event_init(&worker->stop);
+}
+
+void
+worker_deinit(struct worker *worker)
+{
+	while (worker->free) {
+		struct exchange *x = worker->free;
+
+		worker->free = x->next_free;
+		free(x);
+	}
+	cede_event_deinit(&worker->stop);
+}
+
 struct exchange *
 exchange_take(struct worker *worker, cede_stream_t *stream)
 {
@@ -42,18 +61,6 @@ exchange_give(struct exchange *x)
 	x->next_free = worker->free;
 	worker->free = x;
 	worker->free_count++;
-}
-
-void
-exchange_free_all(struct worker *worker)
-{
-	while (worker->free) {
-		struct exchange *x = worker->free;
-
-		worker->free = x->next_free;
-		free(x);
-	}
-	worker->free_count = 0;
 }
 
 /* The lent buffer goes back first: a client that does not read its answers must not hold one. */

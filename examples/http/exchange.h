@@ -7,6 +7,8 @@
 
 #include <cede/cede.h>
 
+#include <stdatomic.h>
+
 #include "date.h"
 #include "request.h"
 
@@ -22,18 +24,16 @@ struct server {
 	int root;        /* descriptor of the directory whose files are served; -1: none */
 	cede_tls_t *tls; /* NULL: in plain text */
 	int has_log;
+	atomic_uint ready; /* workers that listen */
 };
 
-struct connection;
-
-/** What the connections of one loop share. Zero but for `server` at first. */
+/** What the connections of one loop share. */
 struct worker {
-	const struct server *server;
+	struct server *server;
+	cede_event_t stop; /* the server ends: no connection goes on after the present request */
 	struct exchange *free; /* exchange::next_free; the last one used is the first */
 	unsigned free_count;
-	struct connection *idle; /* connection::next: those between two requests */
-	int is_draining;         /* no connection goes on after the present request */
-	time_t date_s;           /* when `date` was written */
+	time_t date_s; /* when `date` was written */
 	char date[DATE_SIZE];
 };
 
@@ -50,6 +50,9 @@ struct exchange {
 	struct request request;
 	cede_stream_t *stream;
 	struct worker *worker;
+
+	/* for handlers, to put an answer together */
+	char scratch[8 * 1024];
 
 	/* private: the request */
 	struct bytes input;   /* read, and lent by the stream; not understood yet */
@@ -72,13 +75,15 @@ struct exchange {
 	char out[16 * 1024]; /* answers that have not been written yet */
 };
 
+void worker_init(struct worker *worker, struct server *server);
+
+/** All connections have ended. */
+void worker_deinit(struct worker *worker);
+
 /** NULL: there is no memory. */
 struct exchange *exchange_take(struct worker *worker, cede_stream_t *stream);
 
 void exchange_give(struct exchange *x);
-
-/** Releases what a worker has kept. All exchanges have been given back. */
-void exchange_free_all(struct worker *worker);
 
 /**
  * Reads on, once what was answered is written and `input` is used up.

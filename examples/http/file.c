@@ -7,12 +7,13 @@
  * call the path is opened name by name, and no link is followed.
  *
  * The system's calls for files block. They are made in a thread: open and fstat together
- * by cede_work(), the sending by cede_sendfile().
+ * by cede_work(), and the reading if the file is small; else it is sent by cede_sendfile().
  */
 #include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,33 +33,47 @@
 struct opening {
 	int root;
 	const char *path;
+	char *room; /* of `room_size` bytes */
+	size_t room_size;
 
 	/* what came of it */
-	int fd;
 	struct stat stat;
+	int fd; /* -1: all of the file is in `room` */
 };
+
+/* Opens what has one of the names of a path. A descriptor, or a code. */
+static int
+open_name(int directory, const char *path, size_t size)
+{
+	const int flags = OPEN_FLAGS | O_NOFOLLOW | (path[size] == '/' ? O_DIRECTORY : 0);
+	char name[NAME_MAX + 1];
+	int fd;
+
+	if (size > NAME_MAX)
+		return CEDE_ENAMETOOLONG;
+	memcpy(name, path, size);
+	name[size] = '\0';
+	if (strcmp(name, "..") == 0)
+		return CEDE_EXDEV;
+	fd = openat(directory, name, flags);
+	return fd < 0 ? -errno : fd;
+}
 
 static int
 open_step_by_step(int root, const char *path)
 {
 	int fd = root;
 
-	while (*path) {
+	do {
 		const size_t size = strcspn(path, "/");
-		char name[PATH_SIZE];
-		int next;
+		const int next = open_name(fd, path, size);
 
-		memcpy(name, path, size);
-		name[size] = '\0';
-		next = openat(fd, name, OPEN_FLAGS | O_NOFOLLOW | (path[size] ? O_DIRECTORY : 0));
 		if (fd != root)
 			close(fd);
-		if (next < 0)
-			return -1;
 		fd = next;
 		path += size + (path[size] == '/');
-	}
-	return fd != root ? fd : openat(root, ".", OPEN_FLAGS | O_DIRECTORY);
+	} while (*path && fd >= 0);
+	return fd;
 }
 
 static int
@@ -69,29 +84,42 @@ open_beneath(int root, const char *path)
 		.flags = OPEN_FLAGS,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
-	const long fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+	const long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
 
 	if (fd >= 0 || errno != ENOSYS)
-		return (int)fd;
+		return fd >= 0 ? (int)fd : -errno;
 #endif
 	return open_step_by_step(root, path);
+}
+
+/* A small file is read in the same trip, and closed. */
+static void
+read_small(struct opening *o)
+{
+	const size_t size = (size_t)o->stat.st_size;
+
+	if (S_ISREG(o->stat.st_mode) && o->stat.st_size <= (off_t)o->room_size &&
+		pread(o->fd, o->room, size, 0) == (ssize_t)size) {
+		close(o->fd);
+		o->fd = -1;
+	}
 }
 
 static int
 open_file(void *arg)
 {
 	struct opening *o = arg;
-	int fd = open_beneath(o->root, o->path);
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &o->stat) < 0) {
+	o->fd = open_beneath(o->root, o->path);
+	if (o->fd < 0)
+		return o->fd;
+	if (fstat(o->fd, &o->stat) < 0) {
 		const int r = -errno;
 
-		close(fd);
+		close(o->fd);
 		return r;
 	}
-	o->fd = fd;
+	read_small(o);
 	return 0;
 }
 
@@ -135,63 +163,86 @@ redirect_to_directory(struct exchange *x)
 	return r < 0 ? r : answer_all(x, NULL, 0);
 }
 
+/* The body. */
 static CEDE_SUSPENDS int
-answer_with(struct exchange *x, cede_file_t *file, const char *path, const struct stat *st)
+send_part(struct exchange *x, struct opening *o, struct range part)
 {
-	const struct version version =
-		version_of((int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
-			(uint64_t)st->st_size);
-	char text[DATE_SIZE], part[80];
-	struct range range;
-	int status = conditions_check(&x->request, &version, st->st_size, &range);
-	int r;
+	cede_file_t *file;
+	int r, closed;
 
-	if (status == 412)
-		return answer_status(x, status);
-	r = answer_begin(x, status);
+	if (o->fd < 0)
+		return answer_all(x, o->room + part.offset, (size_t)part.size);
+	r = cede_file_adopt(o->fd, &file);
 	if (r < 0)
 		return r;
+	o->fd = -1;
+	r = answer_file(x, file, part.offset, part.size);
+	closed = cede_file_close(file);
+	return r < 0 ? r : closed;
+}
+
+static void
+put_range(struct exchange *x, struct range part, int64_t size)
+{
+	char text[80];
+
+	if (part.size > 0)
+		snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)part.offset,
+			(long long)(part.offset + part.size - 1), (long long)size);
+	else
+		snprintf(text, sizeof text, "bytes */%lld", (long long)size);
+	answer_field(x, "Content-Range", text);
+}
+
+static CEDE_SUSPENDS int
+answer_with(struct exchange *x, struct opening *o)
+{
+	const int64_t size = o->stat.st_size;
+	const struct timespec *written = &o->stat.st_mtim;
+	const struct version version =
+		version_of((int64_t)written->tv_sec * 1000000000 + written->tv_nsec,
+			(uint64_t)size);
+	char date[DATE_SIZE];
+	struct range part;
+	const int status = conditions_check(&x->request, &version, size, &part);
+	int r = status == 412 ? answer_status(x, status) : answer_begin(x, status);
+
+	if (r < 0 || status == 412)
+		return r;
 	if (status == 416) {
-		snprintf(part, sizeof part, "bytes */%lld", (long long)st->st_size);
-		answer_field(x, "Content-Range", part);
+		put_range(x, (struct range){ 0, 0 }, size);
 		return answer_all(x, NULL, 0);
 	}
-	date_format((time_t)version.written_s, text);
-	answer_field(x, "Last-Modified", text);
+	date_format((time_t)version.written_s, date);
+	answer_field(x, "Last-Modified", date);
 	answer_field(x, "ETag", version.etag);
 	if (status == 304)
 		return answer_nothing(x);
 	answer_field(x, "Accept-Ranges", "bytes");
-	answer_field(x, "Content-Type", path_type(path));
-	if (status == 206) {
-		snprintf(part, sizeof part, "bytes %lld-%lld/%lld", (long long)range.offset,
-			(long long)(range.offset + range.size - 1), (long long)st->st_size);
-		answer_field(x, "Content-Range", part);
-	}
-	return answer_file(x, file, range.offset, range.size);
+	answer_field(x, "Content-Type", path_type(o->path));
+	if (status == 206)
+		put_range(x, part, size);
+	return send_part(x, o, part);
 }
 
-/* The descriptor is ours here. */
 static CEDE_SUSPENDS int
-answer_and_close(struct exchange *x, const char *path, const struct opening *o)
+answer_opened(struct exchange *x, struct opening *o)
 {
-	cede_file_t *file;
-	int r = cede_file_adopt(o->fd, &file), closed;
-
-	if (r < 0) {
-		close(o->fd);
-		return r;
-	}
-	r = answer_with(x, file, path, &o->stat);
-	closed = cede_file_close(file);
-	return r < 0 ? r : closed;
+	if (S_ISREG(o->stat.st_mode))
+		return answer_with(x, o);
+	return S_ISDIR(o->stat.st_mode) ? redirect_to_directory(x) : answer_status(x, 404);
 }
 
 int
 file_handle(struct exchange *x)
 {
 	char path[PATH_SIZE + sizeof "index.html"];
-	struct opening o = { .root = x->worker->server->root, .path = path };
+	struct opening o = {
+		.root = x->worker->server->root,
+		.path = path,
+		.room = x->scratch,
+		.room_size = sizeof x->scratch,
+	};
 	int status = o.root >= 0 ? path_decode(request_path(&x->request), path) : 404;
 	const size_t size = status == 0 ? strlen(path) : 0;
 	int r;
@@ -201,14 +252,12 @@ file_handle(struct exchange *x)
 	if (size == 0 || path[size - 1] == '/')
 		memcpy(path + size, "index.html", sizeof "index.html");
 	r = cede_work(open_file, &o);
-	if (cede_is_cancel(r))
-		return r;
 	if (r < 0)
-		return answer_status(x, status_of(r));
-	if (S_ISREG(o.stat.st_mode))
-		return answer_and_close(x, path, &o);
-	close(o.fd);
-	return S_ISDIR(o.stat.st_mode) ? redirect_to_directory(x) : answer_status(x, 404);
+		return cede_is_cancel(r) ? r : answer_status(x, status_of(r));
+	r = answer_opened(x, &o);
+	if (o.fd >= 0)
+		close(o.fd);
+	return r;
 }
 
 int

@@ -2,8 +2,7 @@
  * http: a small HTTP/1.1 server.
  *
  *     main()          options, and what all workers share
- *       server()      one in each worker, that is, thread: listens, serves, ends
- *         drainer()       a task beside it: tells connections that the end has come
+ *       server()      one in each worker, that is, thread: listens, and serves
  *         connection()    a task for each client: connection.c
  *
  * Workers share the port and nothing else. A SIGINT or SIGTERM ends all of them in an
@@ -27,38 +26,18 @@ connection(void *arg)
 	return connection_run(cede_serve_data(arg), arg);
 }
 
-/* The same signals end the serving, which then waits for the connections: it shall not be for long. */
-static int
-drainer(void *arg)
-{
-	cede_signal_t interrupt, terminate;
-	cede_future_t *events[] = { &interrupt.future, &terminate.future };
-	int r = cede_signal_start(SIGINT, &interrupt);
-
-	if (r < 0)
-		return r;
-	r = cede_signal_start(SIGTERM, &terminate);
-	if (r == 0)
-		r = cede_select(2, events);
-	else
-		cede_future_cancel(&interrupt.future);
-	if (r >= 0)
-		connections_drain(arg);
-	return r < 0 ? r : 0;
-}
-
 /* Says where the server is and how to talk to it. The first line is for programs too. */
 static void
 announce(cede_listener_t *listener, void *data)
 {
-	const char *scheme;
+	struct server *server = ((struct worker *)data)->server;
+	const char *scheme = server->tls ? "-k https" : "http";
 	char address[64];
 
-	/* The last of the workers: from now on a signal ends all. */
-	if (cede_worker_index() != cede_worker_count() - 1 ||
+	/* The last of the workers says it: from now on a signal ends all. */
+	if (atomic_fetch_add(&server->ready, 1) + 1 < cede_worker_count() ||
 		cede_listener_address(listener, address, sizeof address) < 0)
 		return;
-	scheme = ((struct worker *)data)->server->tls ? "-k https" : "http";
 	printf("listening on %s\n", address);
 	printf("talk to it:   curl -i %s://%s/hello\n", scheme, address);
 	printf("      or:     curl -i %s://%s/echo -d something\n", scheme, address);
@@ -86,38 +65,28 @@ listen_on(const struct server *server, cede_listener_t **ret_listener)
 	return 0;
 }
 
-/* Serves until a signal comes; the drainer ends with the block that it was started in. */
-static CEDE_SUSPENDS int
-serve(cede_listener_t *listener, struct worker *worker)
-{
-	CEDE_GROUP(beside);
-	int r = cede_spawn(&beside, drainer, worker);
-
-	if (r < 0) {
-		cede_listener_close(listener);
-		return r;
-	}
-	return cede_serve(listener, connection,
-		&(cede_serve_options_t){
-			.idle_ms = worker->server->idle_ms,
-			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
-			.drain_ms = worker->server->drain_ms,
-			.on_ready = announce,
-			.data = worker,
-		});
-}
-
+/* Serves until a signal comes, in each of the workers. */
 static int
 server(void *arg)
 {
-	struct worker worker = { .server = arg };
+	struct server *server = arg;
+	struct worker worker;
 	cede_listener_t *listener;
-	int r = listen_on(arg, &listener);
+	int r = listen_on(server, &listener);
 
 	if (r < 0)
 		return r;
-	r = serve(listener, &worker);
-	exchange_free_all(&worker);
+	worker_init(&worker, server);
+	r = cede_serve(listener, connection,
+		&(cede_serve_options_t){
+			.idle_ms = server->idle_ms,
+			.stop_on = (int[]){ SIGINT, SIGTERM, 0 },
+			.stop = &worker.stop,
+			.drain_ms = server->drain_ms,
+			.on_ready = announce,
+			.data = &worker,
+		});
+	worker_deinit(&worker);
 	return r;
 }
 

@@ -138,8 +138,22 @@ static int
 is_host(struct bytes host)
 {
 	for (size_t i = 0; i < host.size; i++)
-		if (memchr(" \t\"#,/<>?@\\", host.data[i], 11))
+		switch (host.data[i]) {
+		case ' ':
+		case '\t':
+		case '"':
+		case '#':
+		case ',':
+		case '/':
+		case '<':
+		case '>':
+		case '?':
+		case '@':
+		case '\\':
 			return 0;
+		default:
+			break;
+		}
 	return 1;
 }
 

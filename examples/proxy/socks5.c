@@ -163,6 +163,12 @@ reply_code(int result)
 		return 3;
 	case -EHOSTUNREACH:
 	case CEDE_ETIMEDOUT:
+	case CEDE_EINVAL: /* no name */
+	case CEDE_EAI_NONAME:
+	case CEDE_EAI_NODATA:
+	case CEDE_EAI_ADDRFAMILY:
+	case CEDE_EAI_AGAIN:
+	case CEDE_EAI_FAIL:
 		return 4;
 	case CEDE_ECONNREFUSED:
 		return 5;

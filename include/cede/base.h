@@ -158,7 +158,6 @@ enum {
 #define CEDE_E2BIG         (-E2BIG)
 #define CEDE_ESRCH         (-ESRCH)
 #define CEDE_ECHILD        (-ECHILD)
-#define CEDE_EMSGSIZE      (-EMSGSIZE)
 #define CEDE_EDESTADDRREQ  (-EDESTADDRREQ)
 #define CEDE_ENETUNREACH   (-ENETUNREACH)
 #define CEDE_EHOSTUNREACH  (-EHOSTUNREACH)

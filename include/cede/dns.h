@@ -2,9 +2,11 @@
  * Names: of hosts to addresses and back, of services to ports.
  *
  *     cede_dns_result_t *found;
+ *     char text[CEDE_ADDRESS_TEXT_SIZE];
  *     int r = cede_dns_lookup("example.org", "https", NULL, &found);
  *     for (unsigned i = 0; r == 0 && i < found->count; i++)
- *             puts(found->addresses[i].text);          // "192.0.2.1:443"
+ *             if (cede_address_format(&found->addresses[i], text, sizeof text) == 0)
+ *                     puts(text);                      // "192.0.2.1:443"
  *
  * The system's own resolver answers (getaddrinfo() and getnameinfo(): /etc/hosts, name
  * servers, and whatever else the system is set up for), in libuv's thread pool. It
@@ -36,8 +38,7 @@
 #ifndef CEDE_DNS_H
 #define CEDE_DNS_H
 
-#include <sys/socket.h>
-
+#include <cede/address.h>
 #include <cede/base.h>
 #include <cede/future.h>
 #include <cede/loop.h>
@@ -50,9 +51,6 @@ CEDE__BEGIN
 /** Room for a name of a host and of a service, with their zeros. */
 #define CEDE_DNS_HOST_SIZE    256
 #define CEDE_DNS_SERVICE_SIZE 64
-
-/** What a cede_dns_address_t's text fits into. */
-#define CEDE_DNS_TEXT_SIZE 56
 
 /** Which addresses. */
 typedef enum cede_dns_family {
@@ -71,21 +69,12 @@ typedef struct cede_dns_options {
 	uint64_t timeout_ms; /**< 0: 10,000 */
 } cede_dns_options_t;
 
-/** One address with its port. */
-typedef struct cede_dns_address {
-	char text
-		[CEDE_DNS_TEXT_SIZE]; /**< "192.0.2.1:443", "[2001:db8::1]:443", as other calls take it */
-	struct sockaddr_storage
-		sockaddr; /**< the same; the scope of a link-local one is here only */
-	socklen_t size;   /**< of it */
-} cede_dns_address_t;
-
 /** What was found. The library's memory; ends with cede_dns_result_destroy(). */
 typedef struct cede_dns_result {
-	const cede_dns_address_t *addresses; /**< in the order to try them, none twice (RFC 6724) */
-	unsigned count;                      /**< 1 or more */
-	int is_cut;                          /**< there were more than that */
-	const char *canonical; /**< the canonical name, if asked for and known, or NULL */
+	const cede_address_t *addresses; /**< in the order to try them, none twice (RFC 6724) */
+	unsigned count;                  /**< 1 or more */
+	int is_cut;                      /**< there were more than that */
+	const char *canonical;           /**< the canonical name, if asked for and known, or NULL */
 } cede_dns_result_t;
 
 /**

@@ -89,6 +89,9 @@ typedef struct cede_serve_options {
  * connections in flight finish within drain_ms, and cuts the rest. A cancel does not
  * drain.
  *
+ * A handler's task that leaves the server by cede_task_detach() is neither waited for nor
+ * cut; its stream is closed when it ends.
+ *
  * @param handler  its argument is the cede_stream_t
  * @return 0: stopped by a signal or the event; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_EINVAL,
  *   CEDE_ENOTASK, CEDE_ENOMEM

@@ -10,7 +10,8 @@
  *
  * Some reads look ahead: for the end of a line, or at what a parser has not asked for
  * yet. What they have read and not handed out stays in the stream, and every later
- * read begins with it, so all kinds can be mixed.
+ * read begins with it, also when a limit has passed or the peer is gone, so all kinds
+ * can be mixed. While one of them waits for more, every other read is CEDE_EBUSY.
  *
  * Threads: all calls in the loop's thread, those that suspend in a task of it.
  */
@@ -110,7 +111,11 @@ CEDE_API void cede_read_return(cede_stream_t *stream);
  */
 CEDE_API CEDE_SUSPENDS ssize_t cede_peek(cede_stream_t *stream, size_t size, const void **ret_data);
 
-/** Takes bytes that cede_peek() has shown. 0; CEDE_EINVAL: so many are not there. Never suspends. */
+/**
+ * Takes bytes that cede_peek() has shown. Never suspends.
+ *
+ * @return 0; CEDE_EINVAL: so many are not there; CEDE_EBUSY: another task is reading
+ */
 CEDE_API int cede_read_skip(cede_stream_t *stream, size_t size);
 
 /**
@@ -248,7 +253,7 @@ CEDE_API int cede_stream_set_idle(cede_stream_t *stream, uint64_t idle_ms);
  * send a byte now and then, which the idle limit lets live.
  *
  * @param in_ms  from now on; 0: no limit, which is what a new stream has
- * @return 0; CEDE_ENOMEM: the timer heap could not grow
+ * @return 0; CEDE_ENOMEM: the timer heap could not grow, and the limit is as it was
  */
 CEDE_API int cede_stream_set_deadline(cede_stream_t *stream, uint64_t in_ms);
 
@@ -263,7 +268,8 @@ CEDE_API int cede_stream_set_deadline(cede_stream_t *stream, uint64_t in_ms);
  *   CEDE_EBADF    it is not open
  *   CEDE_EINVAL   a regular file, a directory, a socket of another kind: what can't be waited for
  *   CEDE_ENOTCONN a listening socket, or one that is not connected
- *   CEDE_EEXIST   the loop has a handle for it already
+ *   CEDE_EEXIST   the loop waits for something on it already. Not everything that has a
+ *                 descriptor is seen: to hand over one that is not the caller's is a mistake
  *   CEDE_ENOMEM, CEDE_ENOTASK
  *
  * In a task; never suspends. Of 0, 1 and 2 the close leaves the descriptor open.
@@ -302,9 +308,11 @@ CEDE_API int cede_stream_pair(cede_stream_t **ret_a, cede_stream_t **ret_b, size
 CEDE_API int cede_stream_release_fd(cede_stream_t *stream);
 
 /**
- * Writes "127.0.0.1:7000" or "[::1]:7000" for the peer's end of the stream.
+ * Writes the name of the peer's end of the stream: "127.0.0.1:7000", "[::1]:7000"; of a
+ * unix socket its path, "@name" or, where it has no name, "@". Behind a proxy it is what
+ * the PROXY header has stated (<cede/serve.h>).
  *
- * @param size  of @buffer; 56 is enough for any address
+ * @param size  of @buffer; 56 is enough for TCP, CEDE_UNIX_NAME_SIZE (110) for any
  * @return 0; CEDE_ENOBUFS: @size is too small; CEDE_ENOTSUP: it is in memory; the system's,
  *   CEDE_ENOTCONN for one
  */

@@ -46,7 +46,8 @@ typedef struct cede_unix_options {
  * replaced: a connect finds that out. One that is listened on stays, and so does what
  * is no socket. Two who begin at the same time do not get into each other's way:
  * while it is decided there is a file "PATH.cede-lock". The close removes the path,
- * unless another file has taken its place.
+ * unless another file has taken its place. A relative path is of the working directory:
+ * after a chdir() it is not found, and stays.
  *
  * One listener has a name: there is no share_port here. Of workers
  * (<cede/workers.h>) one listens, the others get CEDE_EADDRINUSE.

@@ -3,12 +3,14 @@
 
 usage: kv_client.py KV
 """
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import unittest
 
-from program import Connection, Program, wait_until
+from program import PATIENCE, Connection, Program, wait_until
 
 KV = sys.argv.pop(1)
 MIB = 1 << 20
@@ -107,6 +109,37 @@ class Requests(unittest.TestCase):
       client.ask('SET', 'stays', 1)
       wait_until('nothing left but what stays', lambda: client.ask('DBSIZE') == 1)
       self.assertEqual(client.info()['expired_keys'], '5000')
+
+
+@unittest.skipUnless(shutil.which('redis-benchmark'), 'needs redis-benchmark')
+class Benchmark(unittest.TestCase):
+  """redis-benchmark ends at the first reply that is an error, and with it the test."""
+
+  def run_benchmark(self, server, *args):
+    host, port = server.address
+    done = subprocess.run(['redis-benchmark', '-h', host, '-p', str(port), '-q', '-c', '50', *args],
+                          text=True, capture_output=True, timeout=PATIENCE * 5)
+    # A line is written over until it is final.
+    lines = done.stdout.replace('\r', '\n')
+    return done.returncode, re.findall(r'^(.+): (\d+)\.\d+ requests per second', lines, re.M)
+
+  def test_every_request_of_fifty_clients_is_answered(self):
+    names = ['PING_INLINE', 'PING_MBULK', 'SET', 'GET', 'INCR', 'MSET (10 keys)']
+    for pipeline in 1, 16:
+      with self.subTest(pipeline=pipeline), Server() as server:
+        code, results = self.run_benchmark(server, '-n', '10000', '-P', str(pipeline), '-r', '1000',
+                                           '-t', 'ping,set,get,incr,mset')
+        self.assertEqual((code, [name for name, _ in results]), (0, names))
+        self.assertTrue(all(int(rate) > 0 for _, rate in results), results)
+        with server.connect() as client:
+          self.assertGreaterEqual(int(client.info()['total_commands_processed']), 10000 * len(names))
+          wait_until('all are gone', lambda: client.info()['connected_clients'] == '1')
+
+  def test_an_error_would_be_seen(self):
+    with Server() as server:
+      code, results = self.run_benchmark(server, '-n', '1000', 'NONSENSE')
+      self.assertNotEqual(code, 0)
+      self.assertEqual(results, [])
 
 
 class Nonsense(unittest.TestCase):

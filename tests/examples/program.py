@@ -55,6 +55,11 @@ class Program:
   def connect(self):
     return Connection(self.address)
 
+  def is_sanitized(self):
+    """AddressSanitizer keeps what was freed."""
+    with open(self.process.args[0], 'rb') as program:
+      return b'__asan_init' in program.read()
+
   def memory(self):
     """Resident bytes."""
     with open(f'/proc/{self.process.pid}/statm') as statm:

@@ -115,6 +115,21 @@ class Transparent(unittest.TestCase):
       other.send(b'hello')
       self.assertEqual(other_server.receive(5), b'hello')
 
+  def test_connections_that_rest_hold_no_buffer(self):
+    def move_and_rest(count):
+      for _ in range(count):
+        client, server = self.connect(proxy, target)
+        client.send(b'x' * 60000)
+        server.receive(60000)
+        server.send(b'y' * 60000)
+        client.receive(60000)
+
+    with Listener() as target, forwarder(target, '--drain', '50') as proxy:
+      move_and_rest(20)
+      before = proxy.memory()
+      move_and_rest(200)
+      self.assertLess((proxy.memory() - before) // 200, 100 * 1024)  # two would be 128 KiB
+
   def test_a_target_that_refuses_resets_the_client(self):
     with Listener() as target:
       where = text_of(target.address)

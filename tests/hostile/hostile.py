@@ -8,6 +8,7 @@ are back where they were afterwards; resident memory has not grown by more than 
 may cost; the processor is not busy while nothing comes. A line of figures for each attack.
 """
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -91,7 +92,24 @@ class Kv(Target):
   big = big * 20
 
 
-KINDS = {'target': Target, 'echo': Echo, 'kv': Kv}
+class Proxied(Target):
+  """Behind a proxy: what is broken is the header of each connection."""
+  request = b'PROXY TCP4 192.0.2.7 198.51.100.9 5678 443\r\nping\n'
+  big = request[:-5] + b'flood\n'
+  options = ('--connections', '12000', '--proxied')
+  attacks = ('slowloris', 'never_reads', 'resets', 'garbage', 'churn', 'idle')
+
+
+class ProxiedBinary(Proxied):
+  """The same with headers of version 2, with an extension of 100 bytes."""
+  request = (b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x70\xc0\0\2\7\xc6\x33\x64\x09\x16\x2e\1\xbb' +
+             b'\x04\0\x61' + bytes(97) + b'ping\n')
+  big = request[:-5] + b'flood\n'
+  attacks = ('slowloris', 'resets', 'garbage', 'churn')
+
+
+KINDS = {'target': Target, 'echo': Echo, 'kv': Kv, 'proxied': Proxied,
+         'proxied_binary': ProxiedBinary}
 
 # Megabytes of resident memory that an attack may cost for good: buffers that are kept,
 # tasks' stacks that are kept. One for what each of the peers may hold at its peak.
@@ -143,6 +161,31 @@ def flood(kind, path, files):
   print(f'flood                {count} at once, {limit} allowed: all served, {held} descriptors')
 
 
+def crowd(kind, path, files):
+  """Very many of one peer: he has as many as he may, others are served as if he were not there."""
+  limit, count = 20, 2000
+  target = kind(path, files, ('--per-peer', str(limit)))
+  with target.program:
+    peers, worst = [], 0.0
+    for i in range(count):
+      with contextlib.suppress(ConnectionError):  # it may be reset before we look
+        peers.append(target.open())
+      if i % 50 == 0:
+        begin = time.monotonic()
+        with socket.create_connection(target.address, timeout=attacks.PATIENCE,
+                                      source_address=('127.0.0.2', 0)) as s:
+          s.sendall(target.request)
+          assert s.recv(len(target.answer)) == target.answer
+        worst = max(worst, time.monotonic() - begin)
+    wait_until('the rest is reset', lambda: target.program.descriptors() < limit + 32)
+    held = target.program.descriptors()
+    for s in peers:
+      attacks.reset(s)
+  assert worst < LATENCY, worst
+  print(f'crowd                {count} of one peer, {limit} allowed: {held} descriptors, '
+        f'others served, the slowest {worst * 1000:.0f} ms')
+
+
 def slow_is_cut(kind, path, files):
   """Whoever drips is cut when its time is over, whatever it sends."""
   target = kind(path, files, ('--deadline', '500'))
@@ -172,6 +215,7 @@ def main():
       attack(target, name, args.short, not args.no_memory)
   if args.kind == 'target':
     flood(kind, args.program, files)
+    crowd(kind, args.program, files)
     slow_is_cut(kind, args.program, files)
 
 

@@ -1,7 +1,7 @@
 /*
  * What is attacked: a server of lines with all its limits on the command line.
  *
- *     target [--idle MS] [--deadline MS] [--connections N] ADDRESS:PORT
+ *     target [--idle MS] [--deadline MS] [--connections N] [--per-peer N] [--proxied] ADDRESS:PORT
  *
  * "ping" is answered by "pong", "flood" by bytes without end, anything else by itself.
  */
@@ -88,6 +88,8 @@ main(int argc, char **argv)
 		{ "idle", required_argument, NULL, 'i' },
 		{ "deadline", required_argument, NULL, 'd' },
 		{ "connections", required_argument, NULL, 'c' },
+		{ "per-peer", required_argument, NULL, 'p' },
+		{ "proxied", no_argument, NULL, 'x' },
 		{ 0 },
 	};
 	struct options options = {
@@ -106,6 +108,10 @@ main(int argc, char **argv)
 			options.deadline_ms = value;
 		else if (c == 'c')
 			options.serve.max_connections = (unsigned)value;
+		else if (c == 'p')
+			options.serve.max_per_peer = (unsigned)value;
+		else if (c == 'x')
+			options.serve.proxy_protocol = CEDE_PROXY_REQUIRED;
 		else
 			return 2;
 	}

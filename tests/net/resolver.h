@@ -217,12 +217,28 @@ freeaddrinfo(struct addrinfo *list)
 	}
 }
 
+static inline int
+resolver_format(const struct sockaddr *address, char *host, socklen_t size)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	return inet_ntop(address->sa_family,
+		       address->sa_family == AF_INET ? (const void *)&v4->sin_addr
+						     : (const void *)&v6->sin6_addr,
+		       host, size)
+		? 0
+		: EAI_OVERFLOW;
+}
+
 int
 getnameinfo(const struct sockaddr *address, socklen_t size, char *host, socklen_t host_size,
 	char *service, socklen_t service_size, int flags)
 {
 	const struct sockaddr_in *v4 = (const void *)address;
 
+	if (flags & NI_NUMERICHOST)
+		return resolver_format(address, host, host_size);
 	resolver_enter(NULL);
 	if (resolver_names.result)
 		return resolver_names.result;
@@ -230,12 +246,8 @@ getnameinfo(const struct sockaddr *address, socklen_t size, char *host, socklen_
 		return EAI_NONAME;
 	if (resolver_names.host)
 		snprintf(host, host_size, "%s", resolver_names.host);
-	else if (address->sa_family == AF_INET)
-		inet_ntop(AF_INET, &v4->sin_addr, host, host_size);
 	else
-		inet_ntop(AF_INET6,
-			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, host,
-			host_size);
+		resolver_format(address, host, host_size);
 	if (resolver_names.service)
 		snprintf(service, service_size, "%s%s", resolver_names.service,
 			flags & NI_DGRAM ? "-udp" : "");

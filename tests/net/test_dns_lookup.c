@@ -1,5 +1,6 @@
 /* Lookups: net/dns.c, net/dns_request.c. The resolver is the test's own. */
 #include "net/dns_int.h"
+#include "tests/net/address_text.h"
 #include "tests/net/pair.h"
 #include "tests/net/resolver.h"
 
@@ -47,10 +48,9 @@ TASK_TEST(dns_lookup, returns_the_addresses_in_the_resolvers_order)
 
 	cr_assert_eq(cede_dns_lookup("two.test", "443", NULL, &found), 0);
 	cr_assert_eq(found->count, 2);
-	cr_assert_str_eq(found->addresses[0].text, "[2001:db8::1]:443");
-	cr_assert_str_eq(found->addresses[1].text, "192.0.2.1:443");
-	cr_assert_eq(found->addresses[0].sockaddr.ss_family, AF_INET6);
-	cr_assert_eq(found->addresses[1].size, sizeof(struct sockaddr_in));
+	cr_assert_str_eq(text_of(&found->addresses[0]), "[2001:db8::1]:443");
+	cr_assert_str_eq(text_of(&found->addresses[1]), "192.0.2.1:443");
+	cr_assert(cede_address_is_ipv6(&found->addresses[0]));
 	cr_assert_null(found->canonical);
 	cr_assert_not(found->is_cut);
 	cr_assert_eq(resolver_lists, 0, "what the system gave was given back");
@@ -64,7 +64,7 @@ TASK_TEST(dns_lookup, heeds_its_options)
 
 	cr_assert_eq(cede_dns_lookup("two.test", "https", &options, &found), 0);
 	cr_assert_eq(found->count, 1);
-	cr_assert_str_eq(found->addresses[0].text, "192.0.2.1:443");
+	cr_assert_str_eq(text_of(&found->addresses[0]), "192.0.2.1:443");
 	cr_assert_str_eq(found->canonical, "real.test");
 	cede_dns_result_destroy(found);
 
@@ -72,7 +72,7 @@ TASK_TEST(dns_lookup, heeds_its_options)
 	cr_assert_eq(cede_dns_lookup("two.test", NULL, &options, &found), 0);
 	cr_assert_eq(found->count, 1);
 	cr_assert(found->is_cut);
-	cr_assert_str_eq(found->addresses[0].text, "[2001:db8::1]:0");
+	cr_assert_str_eq(text_of(&found->addresses[0]), "[2001:db8::1]:0");
 	cede_dns_result_destroy(found);
 }
 
@@ -93,7 +93,7 @@ TASK_TEST(dns_lookup, what_is_numeric_asks_nobody_and_never_waits)
 	cr_assert_eq(cede_dns_lookup_start("::1", "80", NULL, &op), 0);
 	cr_assert(op.future.is_done);
 	cr_assert_eq(op.future.result, 0);
-	cr_assert_str_eq(op.result->addresses[0].text, "[::1]:80");
+	cr_assert_str_eq(text_of(&op.result->addresses[0]), "[::1]:80");
 	cede_dns_result_destroy(op.result);
 	cr_assert_eq(resolver_asked, 0);
 }
@@ -364,7 +364,7 @@ TASK_TEST(dns_lookup, keeps_no_text_of_the_callers)
 	memset(&options, 0xff, sizeof options);
 	resolver_let_go();
 	cr_assert_eq(cede_await(&op.future), 0);
-	cr_assert_str_eq(op.result->addresses[0].text, "[2001:db8::1]:80");
+	cr_assert_str_eq(text_of(&op.result->addresses[0]), "[2001:db8::1]:80");
 	cede_dns_result_destroy(op.result);
 	cr_assert_eq(cede_await(&first.future), 0);
 	cede_dns_result_destroy(first.result);

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 
 #include "net/dns_int.h"
+#include "tests/net/address_text.h"
 #include "tests/support/fault.h"
 #include "tests/support/leaks.h"
 
@@ -148,10 +149,10 @@ expect_texts(const char *host, const char *service, cede_dns_options_t options, 
 	cede_dns_result_t *found = NULL;
 
 	cr_assert_eq(ask(host, service, options, &found), 0, "%s", first);
-	cr_expect_str_eq(found->addresses[0].text, first);
+	cr_expect_str_eq(text_of(&found->addresses[0]), first);
 	cr_expect_eq(found->count, second ? 2 : 1);
 	if (second)
-		cr_expect_str_eq(found->addresses[1].text, second);
+		cr_expect_str_eq(text_of(&found->addresses[1]), second);
 	cr_expect_not(found->is_cut);
 	cede_dns_result_destroy(found);
 }
@@ -201,16 +202,17 @@ Test(dns_question, a_scope_is_in_the_socket_address)
 {
 	cede_dns_result_t *found = NULL;
 	const struct sockaddr_in6 *v6;
+	size_t size;
 
 	leaks_begin();
 	cr_assert_eq(ask("fe80::1%3", "80", (cede_dns_options_t){ 0 }, &found), 0);
-	v6 = (const void *)&found->addresses[0].sockaddr;
+	v6 = (const void *)cede_address_sockaddr(&found->addresses[0], &size);
 	cr_expect_eq(v6->sin6_scope_id, 3);
-	cr_expect_eq(found->addresses[0].size, sizeof *v6);
+	cr_expect_eq(size, sizeof *v6);
 	cede_dns_result_destroy(found);
 	if (if_nametoindex("lo") > 0) {
 		cr_assert_eq(ask("fe80::1%lo", "80", (cede_dns_options_t){ 0 }, &found), 0);
-		v6 = (const void *)&found->addresses[0].sockaddr;
+		v6 = (const void *)cede_address_sockaddr(&found->addresses[0], &size);
 		cr_expect_eq(v6->sin6_scope_id, if_nametoindex("lo"));
 		cede_dns_result_destroy(found);
 	}
@@ -272,7 +274,7 @@ Test(dns_question, ten_thousand_addresses_are_64)
 	found = expect_result(0);
 	cr_expect_eq(found->count, CEDE_DNS_ADDRESSES_MAX);
 	cr_expect(found->is_cut);
-	cr_expect_str_eq(found->addresses[63].text, "10.0.0.63:0");
+	cr_expect_str_eq(text_of(&found->addresses[63]), "10.0.0.63:0");
 	cede_dns_result_destroy(found);
 	found = expect_result(3);
 	cr_expect_eq(found->count, 3);
@@ -296,9 +298,9 @@ Test(dns_question, what_comes_twice_is_there_once)
 	found = expect_result(0);
 	cr_expect_eq(found->count, 3);
 	cr_expect_not(found->is_cut);
-	cr_expect_str_eq(found->addresses[0].text, "10.0.0.0:0");
-	cr_expect_str_eq(found->addresses[1].text, "10.0.0.1:0");
-	cr_expect_str_eq(found->addresses[2].text, "10.0.0.3:0");
+	cr_expect_str_eq(text_of(&found->addresses[0]), "10.0.0.0:0");
+	cr_expect_str_eq(text_of(&found->addresses[1]), "10.0.0.1:0");
+	cr_expect_str_eq(text_of(&found->addresses[2]), "10.0.0.3:0");
 	cede_dns_result_destroy(found);
 	leaks_end();
 }
@@ -310,16 +312,16 @@ Test(dns_question, what_is_of_no_inet_family_is_passed_over)
 
 	leaks_begin();
 	make_list(4);
-	list[0].ai_family = AF_UNIX;
+	addresses[0].sin_family = AF_UNIX;
 	list[1].ai_addrlen = 4;
 	list[2].ai_addr = NULL;
 	found = expect_result(0);
 	cr_expect_eq(found->count, 1);
-	cr_expect_str_eq(found->addresses[0].text, "10.0.0.3:0");
+	cr_expect_str_eq(text_of(&found->addresses[0]), "10.0.0.3:0");
 	cede_dns_result_destroy(found);
 	found = NULL;
 	cr_assert_eq(cede__dns_question_init(&q, "a", "80", NULL), 0);
-	list[3].ai_family = AF_UNIX;
+	addresses[3].sin_family = AF_UNIX;
 	cr_expect_eq(cede__dns_result_create(list, &q, &found), CEDE_EAI_NODATA);
 	cr_expect_eq(cede__dns_result_create(NULL, &q, &found), CEDE_EAI_NODATA);
 	cr_assert_null(found);

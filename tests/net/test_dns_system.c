@@ -1,4 +1,5 @@
 /* The system's own resolver, for what needs no network: net/dns.c. */
+#include "tests/net/address_text.h"
 #include "tests/net/pair.h"
 
 TestSuite(dns_system, .timeout = 30);
@@ -10,8 +11,8 @@ TASK_TEST(dns_system, localhost_is_this_host)
 	cr_assert_eq(cede_dns_lookup("localhost", "80", NULL, &found), 0);
 	cr_assert_geq(found->count, 1);
 	for (unsigned i = 0; i < found->count; i++)
-		cr_assert(strcmp(found->addresses[i].text, "127.0.0.1:80") == 0 ||
-			strcmp(found->addresses[i].text, "[::1]:80") == 0);
+		cr_assert(strcmp(text_of(&found->addresses[i]), "127.0.0.1:80") == 0 ||
+			strcmp(text_of(&found->addresses[i]), "[::1]:80") == 0);
 	cede_dns_result_destroy(found);
 }
 

@@ -342,3 +342,48 @@ TASK_TEST(serve_drain, a_cancel_while_those_that_were_cut_clean_up_waits_for_the
 	(void)join_server(&s);
 	peer_close(fd);
 }
+
+/* ---- a handler that leaves ---- */
+
+static int
+leave_the_server(void *arg)
+{
+	char byte;
+
+	enter();
+	cr_assert_eq(cede_task_detach(cede_task_current()), 0);
+	cr_assert_not_null(cede_serve_data(arg));
+	cr_assert_eq(cede_read(arg, &byte, 1), 1);
+	cr_assert_null(cede_serve_data(arg), "its server has ended");
+	cr_assert_eq(cede_serve_is_draining(arg), 0);
+	cr_assert_eq(cede_write(arg, "y", 1), 1);
+	return leave(CEDE_EINVAL);
+}
+
+TASK_TEST(serve_drain, a_handler_that_detaches_itself_outlives_the_server)
+{
+	struct server s = { .handler = leave_the_server,
+		.options = { .stop = &stop,
+			.max_per_peer = 10,
+			.on_leftover = note_leftover,
+			.on_error = count_error,
+			.data = &left } };
+	char byte;
+	int fd;
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	fd = peer_connect(s.port);
+	wait_until_started(1);
+	cede_event_set(&stop);
+	cr_assert_eq(join_server(&s), 0);
+	cr_assert_eq(seen.ended, 0);
+	cr_assert_eq(left.count, 0);
+	peer_send(fd, "x", 1);
+	wait_until_ended(1);
+	cr_assert_eq(cede_sleep(1), 0);
+	cr_assert_eq(peer_receive(fd, &byte, 1), 1);
+	cr_assert_eq(peer_receive_end(fd, NULL), 0, "its stream is closed all the same");
+	cr_assert_eq(seen.errors, 0);
+	peer_close(fd);
+}

@@ -83,7 +83,7 @@ TASK_TEST(stream_ahead, the_largest_peek_finds_room)
 		ends_open(&e);
 		CEDE_GROUP(g);
 		cr_assert_eq(cede_spawn(&g, feed, &f), 0);
-		cr_assert_geq(cede_peek(e.stream, skips[i] + 1, &data), skips[i] + 1);
+		cr_assert_geq(cede_peek(e.stream, skips[i] + 1, &data), (ssize_t)skips[i] + 1);
 		cr_assert_eq(cede_read_skip(e.stream, skips[i]), 0);
 		cr_assert_eq(cede_peek(e.stream, most, &data), most);
 		cr_assert(peer_is_pattern(data, most, skips[i]));
@@ -304,7 +304,7 @@ peek_and_skip(struct model *m)
 	const size_t want = any_up_to(m, CEDE__BUFFER_SIZE_LARGE);
 	const ssize_t n = cede_peek(m->stream, want, &data);
 
-	cr_assert_geq(n, want < m->size ? want : m->size);
+	cr_assert_geq(n, (ssize_t)(want < m->size ? want : m->size));
 	cr_assert_leq((size_t)n, m->size);
 	cr_assert_arr_eq(data, m->data, (size_t)n);
 	if (n > 0) {

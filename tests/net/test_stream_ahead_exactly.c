@@ -13,7 +13,7 @@ read_blocks(cede_stream_t *s, struct transcript *t)
 	ssize_t n;
 
 	while ((n = cede_read_exactly(s, block, wanted, &got)) > 0) {
-		cr_assert_eq(n, wanted);
+		cr_assert_eq(n, (ssize_t)wanted);
 		cr_assert_eq(got, wanted);
 		note(t, "[", block, got, "]");
 	}
@@ -178,7 +178,7 @@ expect_at_each_step(end_fn *end, ssize_t result)
 		cr_assert_eq(cede_spawn(&g, read_six, &r), 0);
 		let_others_run();
 		for (size_t i = 0; i < step; i++)
-			feed_part(&e, "abcdef" + i, 1);
+			feed_part(&e, &"abcdef"[i], 1);
 		end(&e, &g);
 		while (!r.has_ended)
 			let_others_run();

@@ -40,7 +40,8 @@ round_trips(struct client *c, int count)
 	static char message[65536], reply[65536];
 
 	for (int i = 0; i < count; i++) {
-		message[0] = (char)i;
+		message[0] = (char)('a' + i % 26);
+		message[c->size - 1] = '\n';
 		if (peer_send(c->fd, message, c->size) < 0 ||
 			peer_receive(c->fd, reply, c->size) != (ssize_t)c->size ||
 			reply[0] != message[0])
@@ -123,6 +124,52 @@ echo_that_waits(void *arg)
 	return (int)r;
 }
 
+/* What comes in lines goes back in pieces. */
+static int
+echo_lines(void *arg)
+{
+	char *line;
+	size_t size;
+	ssize_t n;
+
+	while ((n = cede_read_line(arg, 0, &line, &size)) > 0) {
+		const struct iovec pieces[] = { { line, size }, { NULL, 0 },
+			{ &(char){ '\n' }, 1 } };
+
+		n = cede_writev(arg, pieces, 3);
+		if (n < 0)
+			break;
+	}
+	return (int)n;
+}
+
+static int
+echo_lines_that_wait(void *arg)
+{
+	int small = 16384;
+
+	setsockopt(((cede_stream_t *)arg)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	return echo_lines(arg);
+}
+
+/* Both limits are set, and each message is looked at and taken by a size. */
+static int
+echo_by_peeking(void *arg)
+{
+	char buffer[64];
+	const void *data;
+	ssize_t n = cede_stream_set_idle(arg, 100000);
+
+	if (n == 0)
+		n = cede_stream_set_deadline(arg, 1000000);
+	while (n >= 0 && (n = cede_peek(arg, 32, &data)) >= 32) {
+		n = cede_read_exactly(arg, buffer, sizeof buffer, NULL);
+		if (n > 0)
+			n = cede_write(arg, buffer, sizeof buffer);
+	}
+	return n < 0 ? (int)n : 0;
+}
+
 static void
 expect_no_mallocs(cede_fn *handler, size_t size, int rounds)
 {
@@ -156,6 +203,21 @@ MALLOC_TEST(nor_do_deadlines_and_selects)
 MALLOC_TEST(nor_do_writes_that_wait)
 {
 	expect_no_mallocs(echo_that_waits, 65536, 100);
+}
+
+MALLOC_TEST(nor_do_lines_and_pieces)
+{
+	expect_no_mallocs(echo_lines, 64, ROUNDS);
+}
+
+MALLOC_TEST(nor_do_long_lines_and_pieces_that_wait)
+{
+	expect_no_mallocs(echo_lines_that_wait, 65536, 100);
+}
+
+MALLOC_TEST(nor_do_peeks_under_limits)
+{
+	expect_no_mallocs(echo_by_peeking, 64, ROUNDS);
 }
 
 /* The counter counts: a connection that is opened is not free. */

@@ -321,7 +321,7 @@ send_many_tear_down(int first)
 {
 	const unsigned n = first == 0 ? 3 : 0;
 
-	cr_assert_eq(drain(), n);
+	cr_assert_eq((unsigned)drain(), n);
 	cr_assert_eq(run.shape == SELECTED ? sending.sent : sent, n);
 }
 

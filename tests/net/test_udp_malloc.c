@@ -8,6 +8,17 @@
 
 TestSuite(udp_malloc, .timeout = 60);
 
+#define MALLOC_TEST(name) \
+	static void malloc_##name(struct udp_pair *p); \
+	Test(udp_malloc, name) \
+	{ \
+		void (*body)(struct udp_pair *) = malloc_##name; \
+		if (!MALLOCS_CAN_COUNT) \
+			cr_skip_test("a sanitizer's allocator"); \
+		run_gated_to_its_end(run_udp_body, &body); \
+	} \
+	static void malloc_##name(struct udp_pair *p)
+
 #define WARM_UP 100
 #define ROUNDS  5000
 
@@ -71,28 +82,22 @@ expect_no_mallocs(cede_fn *server, struct udp_pair *p)
 	cr_assert_eq(cede_group_wait(&g), 0);
 }
 
-UDP_TEST(udp_malloc, round_trips_cost_none)
+MALLOC_TEST(round_trips_cost_none)
 {
-	if (!MALLOCS_CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo, p);
 }
 
-UDP_TEST(udp_malloc, nor_do_batches)
+MALLOC_TEST(nor_do_batches)
 {
-	if (!MALLOCS_CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	expect_no_mallocs(echo_many, p);
 }
 
 /* The counter counts: a socket is not free. */
-UDP_TEST(udp_malloc, a_socket_costs_some)
+MALLOC_TEST(a_socket_costs_some)
 {
 	unsigned long before = mallocs_count();
 	cede_udp_t *u = NULL;
 
-	if (!MALLOCS_CAN_COUNT)
-		cr_skip_test("a sanitizer's allocator");
 	cr_assert_eq(cede_udp_bind("127.0.0.1:0", NULL, &u), 0);
 	cr_assert_gt(mallocs_count(), before);
 	cede_udp_close(u);

@@ -62,10 +62,12 @@ sendmsg(int fd, const struct msghdr *message, int flags)
 }
 
 static int fails_at = -1; /* so many calls of recvmsg() from now */
+static int receives;      /* calls of it */
 
 ssize_t
 recvmsg(int fd, struct msghdr *message, int flags)
 {
+	receives++;
 	if (fails_at-- != 0)
 		return syscall(SYS_recvmsg, fd, message, flags);
 	errno = ECONNREFUSED;
@@ -296,7 +298,7 @@ MANY_TEST(all_are_sent_in_order)
 		fill_numbers(p, counts[i]);
 		cr_assert_eq(cede_udp_send_many(p->udp, many.datagrams, (unsigned)counts[i], &sent),
 			0);
-		cr_assert_eq(sent, counts[i]);
+		cr_assert_eq((int)sent, counts[i]);
 		expect_numbers(p, 0, counts[i]);
 		raw_expect_nothing(p->peer);
 	}
@@ -453,6 +455,59 @@ UDP_TEST(udp_many, an_error_behind_datagrams_is_told_by_the_next_call)
 	cr_assert_eq(cede_udp_receive_many(p->udp, many.datagrams, MANY), CEDE_ECONNREFUSED);
 	cr_assert_eq(cede_udp_receive_many(p->udp, many.datagrams, MANY), 1);
 	expect_number(p, &many.datagrams[0], 2);
+}
+
+/* ---- how often the system is asked ---- */
+
+static int
+receive_all(void *arg)
+{
+	const struct udp_pair *p = arg;
+	cede_udp_info_t info;
+	ssize_t n;
+	int number;
+
+	while ((n = cede_udp_receive(p->udp, &number, sizeof number, &info)) >= 0)
+		if ((n = cede_udp_send(p->udp, &number, sizeof number, &info.peer)) < 0)
+			break;
+	return 0;
+}
+
+static void
+expect_number_when_it_comes(const struct udp_pair *p, int number)
+{
+	while (recv(p->peer, many.bytes, sizeof many.bytes, MSG_DONTWAIT | MSG_PEEK) < 0)
+		cr_assert_eq(cede_sleep(0), 0);
+	expect_numbers(p, number, number + 1);
+}
+
+static void
+round_trip(const struct udp_pair *p, int number)
+{
+	send_numbers(p, number, number + 1);
+	expect_number_when_it_comes(p, number);
+	cr_assert_eq(cede_sleep(0), 0); /* it waits again */
+}
+
+/* And what comes together after that is found all the same. */
+UDP_TEST(udp_many, datagrams_that_come_alone_cost_one_call_each)
+{
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn(&g, receive_all, p), 0);
+	for (int i = 0; i < 20; i++)
+		round_trip(p, i);
+	receives = 0;
+	for (int i = 0; i < 160; i++)
+		round_trip(p, i);
+	cr_assert_geq(receives, 160 + 9, "%d", receives);
+	cr_assert_leq(receives, 160 + 11, "%d", receives);
+
+	send_numbers(p, 0, 150);
+	receives = 0;
+	for (int i = 0; i < 150; i++)
+		expect_number_when_it_comes(p, i);
+	cr_assert_leq(receives, 150 + 5, "%d", receives);
+	cede_group_cancel(&g);
 }
 
 /* ---- fairness ---- */

@@ -351,6 +351,8 @@ PAIR_TEST(unix_connect, of_another_stream_nobody_is_known)
 
 	cr_assert_eq(cede_unix_peer(p->stream, &pid, NULL, NULL), CEDE_ENOTSUP);
 	cr_assert_eq(pid, 7);
+	cede__stream_close_transport(p->stream, 0);
+	cr_assert_eq(cede_unix_peer(p->stream, &pid, NULL, NULL), CEDE_EBADF);
 }
 
 /* ---- out of memory ---- */

@@ -220,7 +220,7 @@ ask_by_proxy(void *arg)
 		if (n > 0)
 			n = cede_sleep(100);
 		if (n >= 0)
-			n = cede_write(s, HEADER "question" + 20, sizeof HEADER - 1 - 20 + 8);
+			n = cede_write(s, &(HEADER "question")[20], sizeof HEADER - 1 - 20 + 8);
 		if (n > 0)
 			n = cede_read(s, answer, sizeof answer);
 		if (n > 0)

@@ -23,6 +23,7 @@
  * | broadcast send    | subscribers          | CEDE_EPIPE                        |
  * | barrier wait      | index                | CEDE_EBROKEN, aborted or reset    |
  * | read, write       | bytes                | CEDE_ECANCELED, aborted as well   |
+ * | UDP receive, send | bytes; 0             | CEDE_ECANCELED, of many as well   |
  * | accept            | 0 and the stream     | CEDE_ECANCELED                    |
  * | lent read         | bytes                | CEDE_ECANCELED, also when closed  |
  * |                   |                      | between its completion and its    |

@@ -1,7 +1,7 @@
 /*
  * Counts every call of malloc() and its like in this process, whoever makes it:
- * the library, libuv, libc, Criterion. Included by exactly one file of a program:
- * it takes the place of libc's.
+ * the library, libuv, libc, Criterion; and can refuse the large ones. Included by exactly
+ * one file of a program: it takes the place of libc's.
  *
  * A sanitizer has an allocator of its own, and so may a libc that is not glibc:
  * there is nothing to count there, and MALLOCS_CAN_COUNT is 0.
@@ -10,6 +10,7 @@
 #define TESTS_SUPPORT_MALLOCS_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
@@ -24,6 +25,9 @@
 #endif
 
 static atomic_ulong mallocs_counted;
+
+/* malloc() and realloc() find no memory for so many bytes and more. */
+static atomic_ulong mallocs_refused_from = SIZE_MAX;
 
 /** Calls since the program has begun. */
 static inline unsigned long
@@ -42,7 +46,7 @@ void *
 malloc(size_t size)
 {
 	atomic_fetch_add(&mallocs_counted, 1);
-	return __libc_malloc(size);
+	return size < atomic_load(&mallocs_refused_from) ? __libc_malloc(size) : NULL;
 }
 
 void *
@@ -56,7 +60,7 @@ void *
 realloc(void *p, size_t size)
 {
 	atomic_fetch_add(&mallocs_counted, 1);
-	return __libc_realloc(p, size);
+	return size < atomic_load(&mallocs_refused_from) ? __libc_realloc(p, size) : NULL;
 }
 
 void *
