@@ -39,7 +39,7 @@ parse(void *arg)
 	CHECK(c, size == 5 && memcmp(c->in, "body!", 5) == 0, "five bytes came as '%.5s'", c->in);
 	for (size_t at = 0; at < 4; at += (size_t)n) {
 		n = cede_read_lend(c->b, &data);
-		CHECK(c, n > 0 && (size_t)n <= 4 - at && memcmp(data, "rest" + at, (size_t)n) == 0,
+		CHECK(c, n > 0 && (size_t)n <= 4 - at && memcmp(data, &"rest"[at], (size_t)n) == 0,
 			"a lending read returned %zd, or other bytes", n);
 	}
 	cede_read_return(c->b);
