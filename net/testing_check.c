@@ -206,12 +206,13 @@ run_one(void *arg)
 static void
 describe(const struct cede__check *c, const cede_test_options_t *o, cede_test_report_t *report)
 {
-	char what[320];
+	char what[320], seed[32] = "";
 
+	if (c->code < 0) /* the kit says it itself */
+		snprintf(seed, sizeof seed, "seed %llu: ", (unsigned long long)o->seed);
 	snprintf(what, sizeof what, "%.319s", c->code < 0 ? c->text : report->text);
-	snprintf(report->text, sizeof report->text, "check '%s'%s, seed %llu: %s", c->entry->name,
-		c->is_swapped ? ", from the second stream to the first" : "",
-		(unsigned long long)o->seed, what);
+	snprintf(report->text, sizeof report->text, "check '%s'%s, %s%s", c->entry->name,
+		c->is_swapped ? ", from the second stream to the first" : "", seed, what);
 	if (!o->is_quiet)
 		fprintf(stderr, "cede_test_check_stream: %s\n", report->text);
 }

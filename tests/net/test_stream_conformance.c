@@ -353,3 +353,105 @@ Test(stream_conformance, tls_over_scripted_streams)
 
 	expect_encrypted_conforms(make_scripted, &options, 0, TCP_HAS);
 }
+
+/* ---- streams that are none ---- */
+
+static void
+expect_found(cede_test_make_fn *make, void *arg, unsigned has, int code, const char *text)
+{
+	static const cede_test_options_t quiet = { .is_quiet = 1, .silence_ms = 100 };
+	cede_test_report_t report;
+	int r;
+
+	leaks_begin();
+	r = cede_test_check_stream(make, arg, &quiet, has, &report);
+	leaks_end();
+	cr_assert_eq(r, code, "%s: %s", cede_strerror(r), report.text);
+	cr_assert_eq(report.code, code);
+	cr_assert_not_null(strstr(report.text, text), "it says '%s'", report.text);
+}
+
+static void
+expect_script_found(cede_test_step_t step, int code, const char *text)
+{
+	const cede_test_step_t steps[] = { step, { 0, 0, 0 } };
+	cede_test_stream_options_t options = { .to_theirs = { .steps = steps } };
+
+	expect_found(make_scripted, &options, TCP_HAS, code, text);
+}
+
+Test(stream_conformance, what_loses_bytes_is_found)
+{
+	expect_script_found((cede_test_step_t){ CEDE_TEST_END, 3000, 0 }, CEDE_EPROTO,
+		"a read of what was written returned 0");
+}
+
+Test(stream_conformance, what_resets_by_itself_is_found)
+{
+	expect_script_found((cede_test_step_t){ CEDE_TEST_RESET, 10000, 0 }, CEDE_EPROTO,
+		"connection reset by peer");
+}
+
+Test(stream_conformance, what_takes_no_more_is_found)
+{
+	expect_script_found((cede_test_step_t){ CEDE_TEST_STALL, 5000, 0 }, CEDE_EDEADLK,
+		"check 'bytes come in order', seed 0: tasks wait for what can't come any more");
+}
+
+Test(stream_conformance, what_it_has_not_is_found)
+{
+	expect_found(make_unix, NULL, TCP_HAS, CEDE_EPROTO,
+		"a read of what was given up half-way returned 0 and not -104");
+	expect_found(make_pipe, NULL, CEDE_TEST_HAS_BOTH_WAYS, CEDE_EPROTO,
+		"check 'bytes come in order', from the second stream to the first, seed 0: a "
+		"write");
+}
+
+/* Two streams of two pairs: what is written to one comes nowhere. */
+static int
+make_strangers(cede_stream_t **ret_a, cede_stream_t **ret_b, void *others)
+{
+	cede_stream_t **other = others;
+	int r = cede_stream_pair(ret_a, &other[0], 0);
+
+	if (r == 0)
+		r = cede_stream_pair(ret_b, &other[1], 0);
+	return r;
+}
+
+Test(stream_conformance, what_is_not_connected_is_found)
+{
+	cede_stream_t *others[2];
+
+	expect_found(make_strangers, others, TCP_HAS, CEDE_EDEADLK, "tasks wait for");
+}
+
+static int
+make_one_too_many(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
+{
+	cede_stream_t *a, *b;
+	int r = cede_stream_pair(&a, &b, 0);
+
+	return r < 0 ? r : cede_stream_pair(ret_a, ret_b, 0);
+}
+
+Test(stream_conformance, what_is_left_open_is_found)
+{
+	expect_found(make_one_too_many, NULL, TCP_HAS, CEDE_ELEFT,
+		"check 'bytes come in order', seed 0: 2 streams or listeners were not closed");
+}
+
+static int
+fail_to_make(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
+{
+	return CEDE_ENOENT;
+}
+
+Test(stream_conformance, what_can_not_be_made_is_an_error)
+{
+	cede_test_report_t report;
+
+	expect_found(fail_to_make, NULL, 0, CEDE_ENOENT, "check 'bytes come in order'");
+	cr_assert_eq(cede_test_check_stream(NULL, NULL, NULL, 0, &report), CEDE_EINVAL);
+	cr_assert_eq(cede_test_check_stream(make_pipe, NULL, NULL, 32, &report), CEDE_EINVAL);
+}

@@ -27,7 +27,7 @@
 static atomic_ulong mallocs_counted;
 
 /* malloc() and realloc() find no memory for so many bytes and more. */
-static atomic_ulong mallocs_refused_from = SIZE_MAX;
+static __attribute__((unused)) atomic_ulong mallocs_refused_from = SIZE_MAX;
 
 /** Calls since the program has begun. */
 static inline unsigned long
