@@ -205,6 +205,7 @@ fail(struct cede__tls_filter *f, int code, const char *text)
 {
 	f->failure = code;
 	snprintf(f->problem, sizeof f->problem, "%s", text);
+	ERR_clear_error(); /* who else uses OpenSSL in this thread is not to find it */
 	return code;
 }
 
@@ -312,12 +313,19 @@ tls_receive(cede_stream_t *s, void *buffer, size_t size)
 	return n;
 }
 
+/* As if the transport below had more, which it has not said: it is not asked. */
 static void
-look_again(struct cede__timer *timer)
+look_again(struct cede__tls_filter *f)
 {
-	struct cede__tls_filter *f = cede__container_of(timer, struct cede__tls_filter, soon);
-
+	f->is_looking_again = 1;
 	cede__stream_readable(f->stream);
+	f->is_looking_again = 0;
+}
+
+static void
+look_soon(struct cede__timer *timer)
+{
+	look_again(cede__container_of(timer, struct cede__tls_filter, soon));
 }
 
 static int
@@ -335,7 +343,8 @@ tls_below_readable(cede_stream_t *s)
 {
 	struct cede__tls_filter *f = s->filter;
 
-	f->is_drained = 0;
+	if (!f->is_looking_again)
+		f->is_drained = 0;
 	if (f->writer_wants_data && f->writer_waits) {
 		f->writer_wants_data = f->writer_waits = 0;
 		cede__stream_go_on_writing(s, 0, 0);
@@ -396,7 +405,6 @@ encrypt_next(struct cede__tls_filter *f, const struct iovec *pieces, int count, 
 	if (!buffer)
 		return CEDE_ENOMEM;
 	n = encrypt(f, buffer->data, gather(buffer->data, pieces, count, skip));
-	OPENSSL_cleanse(buffer->data, n > 0 ? (size_t)n : 0);
 	cede__buffer_give(buffers, buffer);
 	return n;
 }
@@ -494,7 +502,7 @@ tls_below_sent(cede_stream_t *s, int status, size_t bytes)
 	}
 	if (f->reader_wants_room && !s->is_closed) {
 		f->reader_wants_room = 0;
-		cede__stream_readable(s);
+		look_again(f);
 	}
 }
 
@@ -603,7 +611,7 @@ cede__tls_filter_attach(cede_stream_t *s, cede_tls_t *tls, struct cede__tls_filt
 	f->stream = s;
 	f->below = s->transport;
 	f->tls = tls;
-	f->soon = (struct cede__timer){ .fire = look_again, .is_weak = 1 };
+	f->soon = (struct cede__timer){ .fire = look_soon, .is_weak = 1 };
 	r = cede__timer_reserve(s->loop, &f->soon);
 	if (r == 0)
 		r = create_ssl(f);

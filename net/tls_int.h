@@ -128,9 +128,10 @@ struct cede__tls_filter {
 	uint8_t is_closed;  /* there is no `ssl` any more */
 	uint8_t is_drained; /* the transport below tells when it has more */
 	uint8_t is_below_at_end;
-	uint8_t has_more;       /* OpenSSL has something that has not been looked at */
-	uint8_t reads_in_a_row; /* of the transport below, in one call */
-	uint8_t writer_waits;   /* in wait_room() */
+	uint8_t has_more;         /* OpenSSL has something that has not been looked at */
+	uint8_t reads_in_a_row;   /* of the transport below, in one call */
+	uint8_t writer_waits;     /* in wait_room() */
+	uint8_t is_looking_again; /* without a report from below */
 	uint8_t reader_wants_room;
 	uint8_t writer_wants_data;
 	uint8_t owes_goodbye; /* close_notify found no room */
