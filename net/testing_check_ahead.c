@@ -47,7 +47,7 @@ parse(void *arg)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_every_cut(struct cede__check *c)
 {
 	for (size_t cut = 1; cut < MESSAGE_SIZE; cut++) {
@@ -66,7 +66,7 @@ check_every_cut(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_byte_by_byte(struct cede__check *c)
 {
 	struct parser parser = { .check = c };
@@ -82,7 +82,7 @@ check_byte_by_byte(struct cede__check *c)
 
 /* ---- what is not taken ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_peek_takes_nothing(struct cede__check *c)
 {
 	const void *data;
@@ -101,7 +101,7 @@ check_peek_takes_nothing(struct cede__check *c)
 	return cede__check_read_to(c, &at, 10);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_limit_takes_nothing(struct cede__check *c)
 {
 	const void *data;
@@ -117,7 +117,7 @@ check_limit_takes_nothing(struct cede__check *c)
 	return cede__check_read_to(c, &at, 40);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_given_up_line(struct cede__check *c)
 {
 	const void *data;
@@ -195,7 +195,7 @@ read_somehow(struct cede__check *c, size_t left, const void **ret_data)
 	}
 }
 
-static int
+CEDE_SUSPENDS static int
 check_mixed(struct cede__check *c)
 {
 	CEDE_GROUP(group);
@@ -218,7 +218,7 @@ check_mixed(struct cede__check *c)
 
 /* ---- the end in the middle ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_end_in_the_middle(struct cede__check *c)
 {
 	const void *data;
@@ -240,7 +240,7 @@ check_end_in_the_middle(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_exactly_too_much(struct cede__check *c)
 {
 	size_t size = 0;

@@ -7,7 +7,7 @@
 
 /* ---- small ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_bytes_come(struct cede__check *c)
 {
 	static const size_t sizes[] = { 1, 2, 3, 100, 1, 4096, 1000 };
@@ -21,7 +21,7 @@ check_bytes_come(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_waiting_reader(struct cede__check *c)
 {
 	struct cede__check_op op = { .stream = c->b, .buffer = c->in, .size = 100 };
@@ -42,7 +42,7 @@ check_waiting_reader(struct cede__check *c)
 	return cede__check_read_to(c, &at, 10);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_nothing(struct cede__check *c)
 {
 	CHECK_IS(c, "a write of nothing", cede_write(c->a, c->out, 0), 0);
@@ -56,7 +56,7 @@ check_nothing(struct cede__check *c)
 }
 
 /* Empty ones too, and more than go in one call of the system's. */
-static int
+CEDE_SUSPENDS static int
 check_pieces(struct cede__check *c)
 {
 	struct iovec pieces[200];
@@ -72,7 +72,7 @@ check_pieces(struct cede__check *c)
 
 /* ---- one reader, one writer ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_second_reader(struct cede__check *c)
 {
 	struct cede__check_op op = { .stream = c->b, .buffer = c->in, .size = 100 };
@@ -96,7 +96,7 @@ check_second_reader(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_second_writer(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -117,7 +117,7 @@ check_second_writer(struct cede__check *c)
 
 /* ---- much ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_held_back(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -145,7 +145,7 @@ struct half {
 };
 
 /* Now and then: who does not write, or read, for a while. */
-static int
+CEDE_SUSPENDS static int
 dawdle(struct cede__check *c)
 {
 	return cede__check_draw(c, 40) == 1 ? cede_sleep(cede__check_draw(c, 3) - 1) : 0;
@@ -190,7 +190,7 @@ receive_half(void *arg)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_transfer(struct cede__check *c)
 {
 	struct half out = { c, c->a, 0, c->out }, in = { c, c->b, 0, c->in };
@@ -202,7 +202,7 @@ check_transfer(struct cede__check *c)
 }
 
 /* Four buffers in two. */
-static int
+CEDE_SUSPENDS static int
 check_both_ways_at_once(struct cede__check *c)
 {
 	const size_t half = CEDE__CHECK_CHUNK / 2;
@@ -216,7 +216,7 @@ check_both_ways_at_once(struct cede__check *c)
 }
 
 /* A writer that waits does not keep the same stream from reading. */
-static int
+CEDE_SUSPENDS static int
 check_reads_while_held_back(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -234,7 +234,7 @@ check_reads_while_held_back(struct cede__check *c)
 
 /* ---- reads that are given up ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_given_up_read(struct cede__check *c)
 {
 	const uint64_t before = cede_loop_now(cede_loop_current());
@@ -259,7 +259,7 @@ check_given_up_read(struct cede__check *c)
 }
 
 /* What is done is done, whoever gives it up then. */
-static int
+CEDE_SUSPENDS static int
 check_read_or_tick(struct cede__check *c)
 {
 	cede_sleep_t tick;

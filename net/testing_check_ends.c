@@ -20,7 +20,7 @@ check_stays_ended(struct cede__check *c, cede_stream_t *stream)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_close_is_an_end(struct cede__check *c)
 {
 	uint64_t at = 0;
@@ -33,7 +33,7 @@ check_close_is_an_end(struct cede__check *c)
 	return check_stays_ended(c, c->b);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_end_wakes_the_reader(struct cede__check *c)
 {
 	struct cede__check_op op = { .stream = c->b, .buffer = c->in, .size = 1, .result = -1 };
@@ -48,7 +48,7 @@ check_end_wakes_the_reader(struct cede__check *c)
 	return check_stays_ended(c, c->b);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_half_close(struct cede__check *c)
 {
 	uint64_t at = 0;
@@ -70,7 +70,7 @@ check_half_close(struct cede__check *c)
 	return check_stays_ended(c, c->a);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_half_close_wakes_the_reader(struct cede__check *c)
 {
 	struct cede__check_op op = { .stream = c->b, .buffer = c->in, .size = 1, .result = -1 };
@@ -86,7 +86,7 @@ check_half_close_wakes_the_reader(struct cede__check *c)
 
 /* ---- one's own close ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_own_close_ends_a_read(struct cede__check *c)
 {
 	struct cede__check_op op = { .stream = c->b, .buffer = c->in, .size = 1 };
@@ -108,7 +108,7 @@ says_less(const struct cede__check *c, uint64_t written, uint64_t size)
 	return written < size || (c->has & CEDE_TEST_HAS_CUTS && written == size);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_own_close_ends_a_write(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -126,7 +126,7 @@ check_own_close_ends_a_write(struct cede__check *c)
 /* ---- the peer has gone ---- */
 
 /* The system may take some before it learns of it. */
-static int
+CEDE_SUSPENDS static int
 check_write_to_nobody(struct cede__check *c)
 {
 	ssize_t n = 0;
@@ -146,7 +146,7 @@ check_write_to_nobody(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_end_of_the_reader_wakes_the_writer(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -218,7 +218,7 @@ write_until_given_up(struct cede__check *c, uint64_t *ret_written)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_given_up_write(struct cede__check *c)
 {
 	uint64_t written;
@@ -239,7 +239,7 @@ check_given_up_write(struct cede__check *c)
 
 /* ---- abort ---- */
 
-static int
+CEDE_SUSPENDS static int
 check_abort(struct cede__check *c)
 {
 	ssize_t end = 0;
@@ -255,7 +255,7 @@ check_abort(struct cede__check *c)
 	return 0;
 }
 
-static int
+CEDE_SUSPENDS static int
 check_abort_ends_what_waits(struct cede__check *c)
 {
 	struct cede__check_op mine = { .stream = c->a, .buffer = c->out, .size = 1 };
@@ -286,7 +286,7 @@ since(uint64_t before)
 	return (int64_t)(cede_loop_now(cede_loop_current()) - before);
 }
 
-static int
+CEDE_SUSPENDS static int
 check_idle_read(struct cede__check *c)
 {
 	const uint64_t before = cede_loop_now(cede_loop_current());
@@ -300,7 +300,7 @@ check_idle_read(struct cede__check *c)
 }
 
 /* In chunks, as fast as they go: nothing moves any more when the peer does not read. */
-static int
+CEDE_SUSPENDS static int
 check_idle_write(struct cede__check *c)
 {
 	struct cede__check_clog clog = { 0 };
@@ -319,7 +319,7 @@ check_idle_write(struct cede__check *c)
 }
 
 /* Who sends a byte now and then is not idle; the deadline does not look at that. */
-static int
+CEDE_SUSPENDS static int
 check_deadline(struct cede__check *c)
 {
 	const uint64_t before = cede_loop_now(cede_loop_current());
