@@ -31,10 +31,7 @@ echo(void *arg)
 	cede_stream_t *s = arg;
 	const void *data;
 	ssize_t n;
-	int r = cede_tls_accept(s, cede_serve_data(s), NULL); /* in its own task: holds up nobody */
 
-	if (r < 0)
-		return r;
 	while ((n = cede_read_lend(s, &data)) > 0)
 		if ((n = cede_write(s, data, (size_t)n)) < 0)
 			return (int)n;
@@ -43,7 +40,7 @@ echo(void *arg)
 }
 
 static void
-announce(cede_listener_t *l, void *tls)
+announce(cede_listener_t *l, void *data)
 {
 	char address[64];
 
@@ -53,7 +50,7 @@ announce(cede_listener_t *l, void *tls)
 }
 
 static void
-complain(cede_stream_t *s, int code, void *tls)
+complain(cede_stream_t *s, int code, void *data)
 {
 	char peer[64] = "?";
 
@@ -72,7 +69,7 @@ serve(const struct options *o, cede_tls_t *tls)
 			       &(cede_serve_options_t){ .stop_on = (int[]){ SIGINT, SIGTERM, 0 },
 				       .on_ready = announce,
 				       .on_error = complain,
-				       .data = tls });
+				       .tls = tls });
 }
 
 /* ---- the client ---- */

@@ -131,15 +131,17 @@ serve_connection(void *arg)
 {
 	struct cede__connection *c = arg;
 	const struct cede__server *server = c->server;
+	int r = 0;
 
 	if (server->options.proxy_protocol != CEDE_PROXY_NONE) {
-		int r = cede__serve_read_header(c);
-
+		r = cede__serve_read_header(c);
 		c->is_refused = r != 0 || !is_welcome(c);
 		if (c->is_refused)
 			return r < 0 ? r : 0;
 	}
-	return server->handler(c->stream);
+	if (server->options.tls)
+		r = cede_tls_accept(c->stream, server->options.tls, NULL);
+	return r < 0 ? r : server->handler(c->stream);
 }
 
 /* A cut is what it gets where there is no memory for it. */

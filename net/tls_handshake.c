@@ -6,6 +6,9 @@
  * done. So waiting, limits, closing and cancelling are those of every read. Writers
  * are kept out meanwhile, as by a file that is being sent.
  *
+ * A server's filter, tens of kilobytes, comes with the client's first byte: connections
+ * that say nothing cost what they cost without TLS.
+ *
  * Given up, by a cancel or for want of time: the stream is broken and its transport
  * closed. Failed: reads and writes say so from then on, and what was sent, the alert, is
  * still delivered.
@@ -149,32 +152,48 @@ read_nothing(cede_stream_t *s)
 	return r < 0 ? r : cede_await(&op.future);
 }
 
-/* In a scope, and with the stream held. */
+/* A server's: the client's first byte, or its end, and the filter that makes something of it. */
 CEDE_SUSPENDS static int
-wait_for_peer(cede_stream_t *s, uint64_t limit_ms)
+wait_for_hello(cede_stream_t *s, cede_tls_t *tls)
+{
+	struct cede__tls_filter *f;
+	int r = cede__stream_ahead(s) > 0 ? 1 : cede__stream_read_ahead(s, 1);
+
+	return r < 0 ? r : cede__tls_filter_attach(s, tls, &f);
+}
+
+/* In a scope, and with the stream held. @tls: of a server, which has no filter yet. */
+CEDE_SUSPENDS static int
+wait_for_peer(cede_stream_t *s, cede_tls_t *tls, const cede_tls_stream_options_t *options)
 {
 	cede_scope_t limit;
-	int r = cede_scope_enter(&limit, limit_ms);
+	int r = cede_scope_enter(&limit,
+		options && options->handshake_ms ? options->handshake_ms : HANDSHAKE_MS);
 
 	if (r < 0)
 		return r;
 	s->is_sending = 1;
-	r = read_nothing(s);
+	if (tls)
+		r = wait_for_hello(s, tls);
+	if (r == 0)
+		r = read_nothing(s);
 	s->is_sending = 0;
 	cede_scope_leave(&limit);
 	return r;
 }
 
 CEDE_SUSPENDS static int
-run(struct cede__tls_filter *f, const cede_tls_stream_options_t *options)
+run(cede_stream_t *s, cede_tls_t *tls, const cede_tls_stream_options_t *options)
 {
-	cede_stream_t *s = cede__stream_ref(f->stream);
-	int r = wait_for_peer(s,
-		options && options->handshake_ms ? options->handshake_ms : HANDSHAKE_MS);
+	const struct cede__tls_filter *f;
+	int r;
 
+	cede__stream_ref(s);
+	r = wait_for_peer(s, tls, options);
+	f = cede__tls_filter_of(s);
 	if (s->is_released)
 		r = CEDE_ECANCELED;
-	else if (f->failure < 0)
+	else if (f && f->failure < 0)
 		r = cede_raise(f->failure, "%s", f->problem);
 	else if (r < 0)
 		give_up(s);
@@ -185,15 +204,14 @@ run(struct cede__tls_filter *f, const cede_tls_stream_options_t *options)
 int
 cede_tls_accept(cede_stream_t *s, cede_tls_t *tls, const cede_tls_stream_options_t *options)
 {
-	struct cede__tls_filter *f;
 	cede_loop_t *loop;
 	int r = cede__await_admit(&loop);
 
 	if (r == 0)
 		r = check(s);
-	if (r == 0)
-		r = tls->is_server ? cede__tls_filter_attach(s, tls, &f) : CEDE_EINVAL;
-	return r < 0 ? r : run(f, options);
+	if (r == 0 && !tls->is_server)
+		r = CEDE_EINVAL;
+	return r < 0 ? r : run(s, tls, options);
 }
 
 int
@@ -219,7 +237,7 @@ cede_tls_connect(cede_stream_t *s, cede_tls_t *tls, const char *server_name,
 		give_up(s);
 		return CEDE_ENOMEM;
 	}
-	return run(f, options);
+	return run(s, NULL, options);
 }
 
 /* ---- the orderly end ---- */

@@ -10,17 +10,14 @@
 #include "answer.h"
 #include "file.h"
 
-/* The body comes back as it was sent, piece by piece: none of it is kept. */
+/* The answer is of the request's type and has its length, if that is known. */
 static CEDE_SUSPENDS int
-echo(struct exchange *x)
+begin_echo(struct exchange *x)
 {
-	struct bytes type, piece;
+	struct bytes type;
 	char text[128];
-	int r = body_read(x, &piece);
-	int more = r > 0;
+	int r = answer_begin(x, 200);
 
-	if (r >= 0)
-		r = answer_begin(x, 200);
 	if (r < 0)
 		return r;
 	if (request_field(&x->request, "Content-Type", &type) && type.size < sizeof text) {
@@ -28,15 +25,29 @@ echo(struct exchange *x)
 		text[type.size] = '\0';
 		answer_field(x, "Content-Type", text);
 	}
-	r = x->request.is_chunked ? answer_chunked(x) : answer_sized(x, (int64_t)x->request.length);
-	while (r == 0 && more) {
+	return x->request.is_chunked ? answer_chunked(x)
+				     : answer_sized(x, (int64_t)x->request.length);
+}
+
+/*
+ * The body comes back as it was sent, piece by piece: none of it is kept. It is read before
+ * the answer begins, since the client may wait to be asked for it.
+ */
+static CEDE_SUSPENDS int
+echo(struct exchange *x)
+{
+	struct bytes piece;
+	int more = body_read(x, &piece);
+	int r = more < 0 ? more : begin_echo(x);
+
+	while (r == 0 && more > 0) {
 		r = answer_write(x, piece.data, piece.size);
 		if (r == 0)
-			r = body_read(x, &piece);
-		more = r > 0;
-		r = r > 0 ? 0 : r;
+			more = body_read(x, &piece);
 	}
-	return r < 0 ? r : answer_end(x);
+	if (r == 0)
+		r = more < 0 ? more : answer_end(x);
+	return r;
 }
 
 static CEDE_SUSPENDS int

@@ -173,7 +173,8 @@ usage(FILE *to, int status)
 		"  --connect MS    how long a target may take to answer (default 10000)\n"
 		"  --idle MS       end what has not moved for so long (default 300000)\n"
 		"  --drain MS      when told to stop, wait so long (default 5000)\n"
-		"  LISTEN, TARGET  as 127.0.0.1:1080, [::1]:1080, :1080\n");
+		"  LISTEN          as 127.0.0.1:1080, [::1]:1080, :1080\n"
+		"  TARGET          the same, or a name: localhost:8080\n");
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include <cede/sync.h>
 #include <cede/task.h>
 #include <cede/tcp.h>
+#include <cede/tls.h>
 
 CEDE__BEGIN
 
@@ -61,14 +62,18 @@ typedef struct cede_serve_options {
 	 *  cede_stream_local() then say what the header states. Only where nobody but the proxies
 	 *  can connect: everybody else could say what he likes. */
 	enum cede_proxy_protocol proxy_protocol;
+	/** A server's configuration (<cede/tls.h>): each connection is encrypted before its handler
+	 *  runs, in its own task and within ten seconds, so that slow clients hold up nobody. The
+	 *  caller keeps its reference until cede_serve() has returned. NULL: plain text. */
+	cede_tls_t *tls;
 	/** Is this connection to be served? 0: it is reset, and no handler sees it. Asked when
 	 *  cede_stream_peer() is known. It must not suspend, read, write or close. May be NULL. */
 	int (*accept_if)(cede_stream_t *stream, void *data);
 	/** Called once, when the signals are listened to and connections are taken. May be NULL. */
 	void (*on_ready)(cede_listener_t *listener, void *data);
 	/** Called for a connection whose handler ended with an error (not: was cut), after it has
-	 *  ended: outside its task, it must not suspend. CEDE_EPROTO: it had no PROXY header. May
-	 *  be NULL. */
+	 *  ended: outside its task, it must not suspend. CEDE_EPROTO: it had no PROXY header. The
+	 *  codes of cede_tls_accept(): there was no handshake, and no handler. May be NULL. */
 	void (*on_error)(cede_stream_t *stream, int code, void *data);
 	/** Called for each connection that is left when drain_ms have passed, before they are
 	 *  cut. It must not suspend. May be NULL. */

@@ -298,14 +298,13 @@ class Bodies(unittest.TestCase):
 
 
   def test_a_fault_behind_a_good_answer_is_told_all_the_same(self):
-    with Server('--body-time', '200') as server:
-      for body, status in ((b'x', 400), (b'', 408)):
-        with server.connect() as client:
-          client.send(HELLO + request('POST', '/echo', CHUNKED))
-          self.assertEqual(client.read_answer().status, 200)
-          client.send(body)
-          self.assertEqual(client.read_answer().status, status)
-          self.assertTrue(client.is_at_end())
+    for limit, body, status in (('20000', b'x', 400), ('200', b'', 408)):
+      with Server('--body-time', limit) as server, server.connect() as client:
+        client.send(HELLO + request('POST', '/echo', CHUNKED))
+        self.assertEqual(client.read_answer().status, 200)
+        client.send(body)
+        self.assertEqual(client.read_answer().status, status)
+        self.assertTrue(client.is_at_end())
 
 
 class Nonsense(unittest.TestCase):
@@ -489,7 +488,7 @@ class Deadlines(unittest.TestCase):
       self.assertTrue(client.is_at_end())
 
   def test_a_connection_that_rests_too_long_is_closed(self):
-    with Server('--idle', '200') as server:
+    with Server('--idle', '800') as server:
       with server.connect() as client:
         self.assertEqual(client.get('/hello').status, 200)
         self.assertTrue(client.is_at_end())
@@ -776,7 +775,7 @@ class Programs(unittest.TestCase):
       with open(os.path.join(root, 'file'), 'wb') as file:
         file.write(b'x' * 20000)
       for path in ('/hello', '/file'):
-        got = subprocess.run(['wrk', '-t1', '-c20', '-d1', server.url + path], capture_output=True, text=True,
+        got = subprocess.run(['wrk', '-t1', '-c20', '-d1', '--timeout', '30s', server.url + path], capture_output=True, text=True,
                              timeout=60, check=True).stdout
         self.assertIn('Requests/sec', got)
         self.assertNotIn('Socket errors', got)

@@ -21,10 +21,13 @@ class Program:
   """A running server. Leaving the block ends it and expects it to end well."""
 
   def __init__(self, path, *options, at='127.0.0.1:0', after=(), errors=''):
-    """after: arguments behind the address; errors: what it is to say by its end."""
+    """after: arguments behind the address; errors: what it is to say by its end, None: it may
+    say what it likes, and as much."""
     self.errors = errors
     self.process = subprocess.Popen([path, *options, at, *after], text=True,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                    stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL if errors is None
+                                    else subprocess.PIPE)
     line = self.process.stdout.readline()
     match = re.fullmatch(r'listening on (127\.0\.0\.1):(\d+)\n', line)
     if not match:

@@ -240,6 +240,15 @@ class Socks(unittest.TestCase):
       self.expect_service(proxy, target)
       self.expect_service(proxy, target, (b'127.0.0.1', target.address[1]))
 
+  def test_a_client_reaches_a_target_by_name(self):
+    with self.server() as proxy, Listener() as target:
+      self.expect_service(proxy, target, (b'localhost', target.address[1]))
+
+  def test_a_name_that_nobody_has_is_told(self):
+    with self.server('--connect', '2000') as proxy:
+      for name in (b'nobody.invalid', b'a..b', b'.', b'x' * 64 + b'.invalid', b'x' * 255):
+        self.expect_refusal(proxy, request((name, 80)), 4)
+
   def test_a_client_reaches_a_target_by_ipv6(self):
     try:
       target = Listener('::1')
@@ -407,8 +416,9 @@ class Curl(unittest.TestCase):
       cls.web.put(f'small{i}', b'file %d\n' % i)
 
   def each_kind(self):
+    port = self.web.address.split(':')[1]
     with Program(PROXY, '--socks5') as proxy:
-      yield ('--socks5-hostname', text_of(proxy.address)), 'http://' + self.web.address
+      yield ('--socks5-hostname', text_of(proxy.address)), 'http://localhost:' + port
     with Program(PROXY, after=(self.web.address,)) as proxy:
       yield (), 'http://' + text_of(proxy.address)
 

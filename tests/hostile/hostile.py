@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import socket
+import ssl
 import sys
 import time
 
@@ -33,13 +34,21 @@ class Target:
   options = ('--connections', '12000')
   idle = 10000
   attacks = ('slowloris', 'never_reads', 'resets', 'garbage', 'churn', 'idle')
+  counts = {}       # of peers, where an attack is to have fewer
+  errors = ''       # None: it complains of bad peers
+  idle_limit = 16384  # bytes for each that does nothing
 
   def __init__(self, path, files, options=()):
-    self.files = files
-    self.program = Program(path, *self.options, *options)
+    self.ca = files.get('ca')
+    self.program = Program(path, *self.start(files), *options,
+                           errors=self.errors)
     self.address = self.program.address
     self.idle_cpu = self.idle_memory = None
     self.serve_one()  # it has its buffers
+
+  def start(self, files):
+    """Its options; files: those of the command line."""
+    return self.options
 
   def open(self):
     return socket.create_connection(self.address, timeout=attacks.PATIENCE)
@@ -95,21 +104,76 @@ class Kv(Target):
 class Proxied(Target):
   """Behind a proxy: what is broken is the header of each connection."""
   request = b'PROXY TCP4 192.0.2.7 198.51.100.9 5678 443\r\nping\n'
-  big = request[:-5] + b'flood\n'
   options = ('--connections', '12000', '--proxied')
-  attacks = ('slowloris', 'never_reads', 'resets', 'garbage', 'churn', 'idle')
+  attacks = ('slowloris', 'resets', 'garbage', 'churn', 'idle')
 
 
 class ProxiedBinary(Proxied):
   """The same with headers of version 2, with an extension of 100 bytes."""
   request = (b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x70\xc0\0\2\7\xc6\x33\x64\x09\x16\x2e\1\xbb' +
              b'\x04\0\x61' + bytes(97) + b'ping\n')
-  big = request[:-5] + b'flood\n'
   attacks = ('slowloris', 'resets', 'garbage', 'churn')
 
 
+class Http(Target):
+  request = b'GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  request_end = 4
+  answer = b'HTTP/1.1 200 '
+  big = request * 20000
+  options = ()
+  idle = 9900
+
+
+class Secure(Target):
+  """Whoever asks in earnest speaks TLS. What is garbage to it is a handshake."""
+  attacks = ('handshake_bytewise', 'handshake_resets', 'handshake_stalls', 'plaintext', 'resets',
+             'garbage', 'churn', 'idle')
+  idle = 9900
+
+  def open(self):
+    context = ssl.create_default_context(cafile=self.ca)
+    return context.wrap_socket(super().open(), server_hostname='localhost')
+
+
+class Https(Secure):
+  request = Http.request
+  answer = Http.answer
+
+  def start(self, files):
+    return '--tls', files['cert'], files['key']
+
+
+class TlsEcho(Secure):
+  errors = None
+  request = answer = b'ping\n'
+
+  def start(self, files):
+    return '--cert', files['cert'], '--key', files['key']
+
+
+class Socks(Target):
+  """A greeting; what is behind it the tests of the proxy itself try."""
+  request = b'\5\1\0'
+  request_end = 1
+  answer = b'\5\0'
+  options = ('--socks5',)
+  idle = 4000  # a connection may take two descriptors
+  attacks = ('slowloris', 'resets', 'garbage', 'churn', 'idle')
+
+
+class Chat(Target):
+  """There is room for a hundred."""
+  request = b'/who\n'
+  answer = b'* you are '
+  big = b'x' * 400 + b'\n'
+  options = ()
+  idle = 80
+  counts = {'slowloris': 80, 'never_reads': 60}
+
+
 KINDS = {'target': Target, 'echo': Echo, 'kv': Kv, 'proxied': Proxied,
-         'proxied_binary': ProxiedBinary}
+         'proxied_binary': ProxiedBinary, 'http': Http, 'https': Https, 'tls_echo': TlsEcho,
+         'socks': Socks, 'chat': Chat}
 
 # Megabytes of resident memory that an attack may cost for good: buffers that are kept,
 # tasks' stacks that are kept. One for what each of the peers may hold at its peak.
@@ -118,7 +182,8 @@ GROWTH = 48
 
 def attack(target, name, is_short, has_memory):
   fn = getattr(attacks, name)
-  sizes = {'count': 1000 if is_short else target.idle} if name == 'idle' else {}
+  counts = {'idle': min(1000, target.idle) if is_short else target.idle, **target.counts}
+  sizes = {'count': counts[name]} if name in counts else {}
   before, descriptors = target.program.memory(), target.program.descriptors()
   begin, cpu = time.monotonic(), target.cpu()
   worst, peak, asked = 0.0, before, 0
@@ -137,7 +202,7 @@ def attack(target, name, is_short, has_memory):
     each = (target.idle_memory - before) / target.idle_count
     text += f', {each:.0f} bytes each, idle cpu {target.idle_cpu * 100:.2f} %'
     assert target.idle_cpu < 0.05, text
-    assert not has_memory or each < 16384, text
+    assert not has_memory or each < target.idle_limit, text
   elif has_memory:
     assert peak - before < GROWTH * MIB, text
   assert worst < LATENCY, text
