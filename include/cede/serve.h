@@ -95,7 +95,7 @@ typedef struct cede_serve_options {
  * drain.
  *
  * A handler's task that leaves the server by cede_task_detach() is neither waited for nor
- * cut; its stream is closed when it ends.
+ * cut; its stream is closed when it ends, and until then it counts for the limits.
  *
  * @param handler  its argument is the cede_stream_t
  * @return 0: stopped by a signal or the event; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_EINVAL,
