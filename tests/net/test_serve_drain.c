@@ -387,3 +387,39 @@ TASK_TEST(serve_drain, a_handler_that_detaches_itself_outlives_the_server)
 	cr_assert_eq(seen.errors, 0);
 	peer_close(fd);
 }
+
+static int
+leave_or_stay(void *arg)
+{
+	if (seen.started > 0)
+		return stay(arg);
+	cr_assert_eq(cede_task_detach(cede_task_current()), 0);
+	return stay(arg);
+}
+
+TASK_TEST(serve_drain, a_handler_that_has_left_is_none_of_those_left)
+{
+	struct server s = { .handler = leave_or_stay,
+		.options = { .stop = &stop,
+			.drain_ms = 20,
+			.on_leftover = note_leftover,
+			.data = &left } };
+	int fds[2];
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = peer_connect(s.port);
+		peer_send(fds[i], "r", 1);
+		wait_until_started(i + 1);
+	}
+	cede_event_set(&stop);
+	cr_assert_eq(join_server(&s), 0);
+	cr_assert_eq(left.count, 1);
+	cr_assert_eq(peer_receive_end(fds[1], NULL), -ECONNRESET);
+	cr_assert_eq(seen.ended, 1);
+	peer_send(fds[0], "x", 1);
+	wait_until_ended(2);
+	for (int i = 0; i < 2; i++)
+		peer_close(fds[i]);
+}
