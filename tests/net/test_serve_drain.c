@@ -1,6 +1,8 @@
 /* How a server ends without a signal, and what it says of those it cuts: net/serve.c, serve_drain.c. */
 #include "tests/net/serve_test.h"
 
+#include <signal.h>
+
 #include "tests/net/unix_test.h"
 #include "tests/support/order.h"
 
@@ -256,6 +258,30 @@ end_in_time(void *arg)
 {
 	enter();
 	return leave(cede_sleep(5));
+}
+
+TASK_TEST(serve_drain, its_signal_is_as_before_once_it_has_ended_the_serving)
+{
+	struct server s = { .handler = stay,
+		.options = { .stop_on = (int[]){ SIGUSR1, 0 }, .drain_ms = 1000000 } };
+	struct sigaction now;
+	int fd;
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	fd = peer_connect(s.port);
+	peer_send(fd, "r", 1);
+	wait_until_started(1);
+	raise(SIGUSR1);
+	do {
+		cr_assert_eq(cede_sleep(1), 0);
+		cr_assert_eq(sigaction(SIGUSR1, NULL, &now), 0);
+	} while (now.sa_handler != SIG_DFL);
+	cr_assert_eq(seen.ended, 0, "it drains");
+	cr_assert_not(s.has_ended);
+	peer_send(fd, "x", 1);
+	cr_assert_eq(join_server(&s), 0);
+	peer_close(fd);
 }
 
 TASK_TEST(serve_drain, nobody_is_told_of_who_ended_in_time)
