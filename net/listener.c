@@ -225,7 +225,6 @@ handle_closed(uv_handle_t *handle)
 	cede_listener_t *l = handle->data;
 
 	cede__loop_closed(l->loop);
-	close(l->fd);
 	cede__listener_unref(l);
 }
 
@@ -315,8 +314,10 @@ cede_listener_close(cede_listener_t *l)
 	l->spare = NULL;
 	if (l->forget)
 		l->forget(l->name); /* while it still listens: see unix_listen.c */
-	shutdown(l->fd, SHUT_RD); /* refuses at once; the descriptor is libuv's for another turn */
-	uv_close((uv_handle_t *)&l->uv, handle_closed);
+	uv_close((uv_handle_t *)&l->uv, handle_closed); /* the poll lets go of the descriptor */
+	shutdown(l->fd, SHUT_RD);                       /* should another process have it, too */
+	close(l->fd);
+	l->fd = -1;
 }
 
 int

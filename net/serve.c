@@ -133,6 +133,7 @@ serve_connection(void *arg)
 {
 	struct cede__connection *c = arg;
 	const struct cede__server *server = c->server;
+	cede_fn *const handler = server->handler; /* accept_if may have had it leave the server */
 	int r = 0;
 
 	if (server->options.proxy_protocol != CEDE_PROXY_NONE) {
@@ -143,7 +144,7 @@ serve_connection(void *arg)
 	}
 	if (server->options.tls)
 		r = cede_tls_accept(c->stream, server->options.tls, NULL);
-	return r < 0 ? r : server->handler(c->stream);
+	return r < 0 ? r : handler(c->stream);
 }
 
 /* A cut is what it gets where there is no memory for it. */

@@ -56,7 +56,7 @@ CEDE_API int cede_tcp_listen(const char *address, const cede_listen_options_t *o
 CEDE_API CEDE_SUSPENDS int cede_tcp_listen_name(const char *name,
 	const cede_listen_options_t *options, cede_listener_t **ret_listener);
 
-/** Stops listening. An accept under way returns CEDE_ECANCELED. NULL is allowed. Never suspends. */
+/** Stops listening; the address is free at once. An accept under way returns CEDE_ECANCELED. NULL is allowed. Never suspends. */
 CEDE_API void cede_listener_close(cede_listener_t *listener);
 
 /** Writes the address listened on, with the port the system chose. As cede_stream_peer(). */

@@ -1,4 +1,4 @@
-/* How a server ends without a signal, and what it says of those it cuts: net/serve.c, serve_drain.c. */
+/* How a server ends, and what it says of those it cuts: net/serve.c, serve_drain.c. */
 #include "tests/net/serve_test.h"
 
 #include <signal.h>
