@@ -68,6 +68,8 @@ cede__stream_readable(cede_stream_t *s)
 					  : receive_ahead(s);
 	if (n != CEDE_EAGAIN)
 		cede__stream_end_read(s, n);
+	else if (cede__unlikely(s->buffer))
+		cede__stream_hold_little(s); /* a filter has a part of a record */
 }
 
 /* ASK, IS_AHEAD, 0 at the end; or an error. */
