@@ -324,8 +324,8 @@ cede_shutdown_write(cede_stream_t *s)
 		return CEDE_EBUSY;
 	if (s->is_shut)
 		return 0;
-	if (s->is_closed)
-		return CEDE_EBADF;
+	if (s->is_closed || s->is_broken)
+		return CEDE_EBADF; /* an end of file would make half a message look whole */
 	r = s->transport->shutdown_write(s);
 	if (r == 0)
 		s->is_shut = 1;
