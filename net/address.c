@@ -1,14 +1,16 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cede/base.h>
 
-#define HOST_SIZE 64
+#define HOST_SIZE (INET6_ADDRSTRLEN + 1 + IF_NAMESIZE)
 
 /* 0 to 65535, digits only; -1 otherwise. */
 static int
@@ -52,6 +54,36 @@ split_host(const char *text, char host[HOST_SIZE], const char **ret_port)
 	return 0;
 }
 
+/* The number of an interface that has this name or number; 0: there is none. */
+static unsigned
+find_zone(const char *zone)
+{
+	char name[IF_NAMESIZE], *end;
+	unsigned long number;
+
+	if (*zone < '0' || *zone > '9')
+		return *zone ? if_nametoindex(zone) : 0;
+	number = strtoul(zone, &end, 10);
+	if (*end)
+		return if_nametoindex(zone);
+	return number <= UINT32_MAX && if_indextoname((unsigned)number, name) ? (unsigned)number
+									      : 0;
+}
+
+/* Cuts the zone off "host%zone". 0, with 0 for no zone; or CEDE_EINVAL. */
+static int
+cut_zone(char *host, uint32_t *ret_zone)
+{
+	char *percent = strchr(host, '%');
+
+	*ret_zone = 0;
+	if (!percent)
+		return 0;
+	*percent = '\0';
+	*ret_zone = find_zone(percent + 1);
+	return *ret_zone ? 0 : CEDE_EINVAL;
+}
+
 int
 cede__address_parse(const char *text, struct sockaddr_storage *ret_address)
 {
@@ -73,6 +105,8 @@ cede__address_parse(const char *text, struct sockaddr_storage *ret_address)
 		memcpy(ret_address, &v4, sizeof v4);
 		return 0;
 	}
+	if (*text == '[' && cut_zone(host, &v6.sin6_scope_id) < 0)
+		return CEDE_EINVAL;
 	if (*host && inet_pton(AF_INET6, host, &v6.sin6_addr) != 1)
 		return CEDE_EINVAL;
 	if (!*host && *text == '[')
@@ -135,11 +169,28 @@ format_unix(const struct sockaddr_un *address, socklen_t length, char *buffer, s
 	return 0;
 }
 
+/* The zone goes by its interface's name, or by its number where that has no room or is gone. */
+static int
+format_v6(const struct sockaddr_in6 *v6, char *buffer, size_t size)
+{
+	const unsigned port = ntohs(v6->sin6_port), zone = v6->sin6_scope_id;
+	char host[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+	int n;
+
+	inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+	if (zone == 0)
+		return snprintf(buffer, size, "[%s]:%u", host, port);
+	n = if_indextoname(zone, name) ? snprintf(buffer, size, "[%s%%%s]:%u", host, name, port)
+				       : -1;
+	return n >= 0 && (size_t)n < size ? n
+					  : snprintf(buffer, size, "[%s%%%u]:%u", host, zone, port);
+}
+
 int
 cede__address_format(const struct sockaddr_storage *address, socklen_t length, char *buffer,
 	size_t size)
 {
-	char host[INET6_ADDRSTRLEN];
+	char host[INET_ADDRSTRLEN];
 	int n;
 
 	if (address->ss_family == AF_INET) {
@@ -148,10 +199,7 @@ cede__address_format(const struct sockaddr_storage *address, socklen_t length, c
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
 		n = snprintf(buffer, size, "%s:%u", host, ntohs(v4->sin_port));
 	} else if (address->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const void *)address;
-
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-		n = snprintf(buffer, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+		n = format_v6((const void *)address, buffer, size);
 	} else if (address->ss_family == AF_UNIX) {
 		return format_unix((const void *)address, length, buffer, size);
 	} else {

@@ -18,10 +18,11 @@ struct cede__names {
 };
 
 /**
- * Reads a numeric address with its port. An empty host is every address of this
- * host, as IPv6, which with IPV6_V6ONLY off means IPv4 as well.
+ * Reads a numeric address with its port, and the zone of one of IPv6. An empty host is
+ * every address of this host, as IPv6, which with IPV6_V6ONLY off means IPv4 as well.
  *
- * @return 0, or CEDE_EINVAL: not an address, or no port of 0 to 65535
+ * @return 0, or CEDE_EINVAL: not an address, no port of 0 to 65535, or no interface of this
+ *   host
  */
 int cede__address_parse(const char *text, struct sockaddr_storage *ret_address);
 

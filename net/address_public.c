@@ -1,14 +1,7 @@
-/*
- * Addresses as values. The texts without a zone are net/address.c's; a zone is an
- * interface's name or number between the host and its bracket.
- */
+/* Addresses as values. Their texts are net/address.c's. */
 #include <cede/address.h>
 
-#include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "net/address.h"
@@ -16,9 +9,6 @@
 _Static_assert(sizeof(struct sockaddr_in6) <= sizeof((cede_address_t *)0)->bytes &&
 		sizeof(struct sockaddr_in) <= sizeof(struct sockaddr_in6),
 	"both families fit");
-
-#define TEXT_MAX 128 /* longer ones are no addresses */
-#define HOST_MAX (INET6_ADDRSTRLEN + 1 + IF_NAMESIZE)
 
 static sa_family_t
 family_of(const cede_address_t *a)
@@ -49,59 +39,14 @@ v4_of(const cede_address_t *a)
 	return v4;
 }
 
-/* The number of an interface that has this name or number; 0: there is none. */
-static unsigned
-find_zone(const char *zone)
-{
-	char name[IF_NAMESIZE], *end;
-	unsigned long number;
-
-	if (!*zone)
-		return 0;
-	number = strtoul(zone, &end, 10);
-	if (*end || *zone < '0' || *zone > '9')
-		return if_nametoindex(zone);
-	return number <= UINT32_MAX && if_indextoname((unsigned)number, name) ? (unsigned)number
-									      : 0;
-}
-
-/* Cuts "%zone" out of "[host%zone]:port". 0, with 0 for no zone; or CEDE_EINVAL. */
-static int
-cut_zone(char *text, unsigned *ret_zone)
-{
-	char *from = strchr(text, '%'), *to;
-
-	*ret_zone = 0;
-	if (!from)
-		return 0;
-	to = strchr(from, ']');
-	if (!to || text[0] != '[')
-		return CEDE_EINVAL;
-	*to = '\0';
-	*ret_zone = find_zone(from + 1);
-	*to = ']';
-	memmove(from, to, strlen(to) + 1);
-	return *ret_zone ? 0 : CEDE_EINVAL;
-}
-
 int
 cede_address_parse(const char *text, cede_address_t *ret_address)
 {
 	struct sockaddr_storage parsed;
-	char copy[TEXT_MAX];
-	unsigned zone;
-	int r;
+	int r = cede__address_parse(text, &parsed);
 
-	if (!text || strlen(text) >= sizeof copy)
-		return CEDE_EINVAL;
-	strcpy(copy, text);
-	r = cut_zone(copy, &zone);
-	if (r == 0)
-		r = cede__address_parse(copy, &parsed);
 	if (r < 0)
 		return r;
-	if (zone)
-		((struct sockaddr_in6 *)(void *)&parsed)->sin6_scope_id = zone;
 	return cede_address_from_sockaddr((struct sockaddr *)&parsed, cede__address_length(&parsed),
 		ret_address);
 }
@@ -109,17 +54,13 @@ cede_address_parse(const char *text, cede_address_t *ret_address)
 int
 cede_address_format(const cede_address_t *a, char *buffer, size_t size)
 {
-	const int is_v6 = cede_address_is_ipv6(a);
-	char host[HOST_MAX];
-	int n;
+	struct sockaddr_storage address;
 
-	if (a->size == 0 ||
-		getnameinfo((const struct sockaddr *)(const void *)a->bytes, a->size, host,
-			sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
+	if (a->size == 0)
 		return CEDE_EINVAL;
-	n = snprintf(buffer, size, "%s%s%s:%u", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
-		cede_address_port(a));
-	return n >= 0 && (size_t)n < size ? 0 : CEDE_ENOBUFS;
+	memset(&address, 0, sizeof address);
+	memcpy(&address, a->bytes, a->size);
+	return cede__address_format(&address, (socklen_t)a->size, buffer, size);
 }
 
 int

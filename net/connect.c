@@ -33,7 +33,7 @@ static void
 destroy(struct cede__connector *c)
 {
 	cede__timer_unreserve(c->loop, &c->pause);
-	cede__timer_unreserve(c->loop, &c->limit);
+	cede__timer_stop(&c->limit);
 	cede__list_remove(&c->resource.link);
 	cede_dns_result_destroy(c->found);
 	if (c->candidates != &c->only)
@@ -285,7 +285,9 @@ close_left_open(struct cede__resource *resource)
 	end(cede__container_of(resource, struct cede__connector, resource), CEDE_ECANCELED, NULL);
 }
 
-/* With its timers' places, so that nothing fails later for want of those. */
+/*
+ * The limit runs from here on. It does not keep the loop alive: what libuv has for us does.
+ */
 static int
 create(cede_loop_t *loop, const struct cede__connect_plan *plan, cede_connect_t *op,
 	struct cede__connector **ret_connector)
@@ -298,20 +300,17 @@ create(cede_loop_t *loop, const struct cede__connect_plan *plan, cede_connect_t 
 	c->loop = loop;
 	c->op = op;
 	c->plan = *plan;
-	c->limit.fire = time_is_up;
+	c->limit = (struct cede__timer){ .fire = time_is_up, .is_weak = 1 };
 	c->pause.fire = pause_passes;
 	c->resource.close = close_left_open;
 	cede__list_init(&c->resource.link);
-	r = cede__timer_reserve(loop, &c->limit);
-	if (r == 0)
-		r = cede__timer_reserve(loop, &c->pause);
-	if (r < 0) {
-		destroy(c);
-		return r;
-	}
 	cede__loop_update_time(loop);
-	*ret_connector = c;
-	return 0;
+	r = cede__timer_start(loop, &c->limit, plan->timeout_ms);
+	if (r < 0)
+		destroy(c);
+	else
+		*ret_connector = c;
+	return r;
 }
 
 /* It is under way, or was not begun: `r` says why. */
@@ -327,8 +326,7 @@ begin(struct cede__connector *c, int r)
 	cede_future_init(&op->future, give_up);
 	op->stream = NULL;
 	op->connector = c;
-	cede__list_prepend(&c->loop->resources, &c->resource.link);      /* before its streams */
-	(void)cede__timer_start(c->loop, &c->limit, c->plan.timeout_ms); /* reserved */
+	cede__list_prepend(&c->loop->resources, &c->resource.link); /* before its streams */
 	return 0;
 }
 
@@ -365,7 +363,9 @@ cede__connect_by_name(cede_loop_t *loop, const char *host, const char *service,
 	if (r < 0)
 		return r;
 	question.hints.ai_family = plan->family;
-	r = cede__dns_answer_at_once(&question, &c->found);
+	r = cede__timer_reserve(loop, &c->pause); /* so that nothing fails later for want of it */
+	if (r == 0)
+		r = cede__dns_answer_at_once(&question, &c->found);
 	if (r == CEDE_EAGAIN)
 		r = cede__dns_ask(loop, &question, looked_up, c, &c->request);
 	else if (r == 0)

@@ -75,6 +75,7 @@ make_connection(struct cede__server *server, cede_stream_t *s)
 	cede__list_init(&c->link);
 	cede__list_init(&c->by_peer);
 	cede__list_append(&server->connections, &c->link);
+	server->count++;
 	s->server = c;
 	return c;
 }
@@ -103,6 +104,7 @@ end_connection(struct cede__connection *c, int is_cut)
 	cede__list_remove(&c->by_peer);
 	cede__list_remove(&c->link);
 	cede__list_prepend(&server->spare, &c->link);
+	server->count--;
 	cede_future_resolve(&server->room, 0, NULL);
 }
 
@@ -227,7 +229,7 @@ serve_next(struct cede__server *server)
 
 	if (is_stopped(server))
 		return 1;
-	if (server->group.running >= server->options.max_connections) {
+	if (server->count >= server->options.max_connections) {
 		cede_future_init(&server->room, NULL);
 		r = wait_for(server, &server->room);
 		return r;

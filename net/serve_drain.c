@@ -5,6 +5,7 @@
 
 #include <cede/unix.h>
 
+#include "loop/task_int.h"
 #include "net/serve_int.h"
 
 /* Of its own stream it is known; what else there is to wait for only the handler knows. */
@@ -20,25 +21,34 @@ waits_for(const struct cede__connection *c)
 	return "something else";
 }
 
+static void
+report(const struct cede__connection *c)
+{
+	const struct cede__server *server = c->server;
+	char peer[CEDE_UNIX_NAME_SIZE];
+
+	if (cede_stream_peer(c->stream, peer, sizeof peer) < 0)
+		strcpy(peer, "gone");
+	server->options.on_leftover(&(cede_leftover_t){ .stream = c->stream,
+					    .task = c->task,
+					    .peer = peer,
+					    .waits_for = waits_for(c),
+					    .age_ms = cede__loop_time(server->loop) - c->since_ms },
+		server->options.data);
+}
+
+/* Who has left the group is not cut, and not told of. */
 void
 cede__serve_report_leftovers(struct cede__server *server)
 {
-	const cede_serve_options_t *o = &server->options;
 	struct cede__list *link = server->connections.next;
 
-	while (o->on_leftover && link != &server->connections) {
-		struct cede__connection *c =
+	while (server->options.on_leftover && link != &server->connections) {
+		const struct cede__connection *c =
 			cede__container_of(link, struct cede__connection, link);
-		char peer[CEDE_UNIX_NAME_SIZE];
 
-		if (cede_stream_peer(c->stream, peer, sizeof peer) < 0)
-			strcpy(peer, "gone");
 		link = link->next;
-		o->on_leftover(&(cede_leftover_t){ .stream = c->stream,
-				       .task = c->task,
-				       .peer = peer,
-				       .waits_for = waits_for(c),
-				       .age_ms = cede__loop_time(server->loop) - c->since_ms },
-			o->data);
+		if (c->task->group == &server->group)
+			report(c);
 	}
 }

@@ -37,6 +37,7 @@ struct cede__server {
 	cede_serve_options_t options; /* the defaults filled in */
 	cede_group_t group;
 	struct cede__list connections; /* cede__connection::link */
+	unsigned count;                /* of those, also where the handler has left the group */
 	struct cede__list spare;       /* cede__connection::link: memory for the next */
 	struct cede__peers *peers;     /* NULL: they are not counted */
 	cede_future_t room;            /* at the limit: one has ended */

@@ -19,7 +19,7 @@ cede__stream_receive(cede_stream_t *s, void *buffer, size_t size)
 
 	if (cede__likely(n > 0)) {
 		s->active_ms = cede__loop_time(s->loop);
-		s->in_a_row += CEDE__WEIGHT(n);
+		s->in_a_row += CEDE__READ_WEIGHT(n);
 	} else if (n == CEDE_EAGAIN) {
 		s->may_have_data = 0;
 	} else if (n == 0) {

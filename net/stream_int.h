@@ -44,11 +44,13 @@
 
 /*
  * Reads of one stream that do not wait, before libuv gets its turn; and writes, before the
- * other tasks get theirs. A large one counts for several: it is the time that counts.
+ * other tasks get theirs. A large one counts for several: it is the time that counts, and
+ * what was read is worked on, what is written copied.
  */
-#define CEDE__READS_IN_A_ROW  64
-#define CEDE__WRITES_IN_A_ROW 64
-#define CEDE__WEIGHT(bytes)   (1 + (uint32_t)((size_t)(bytes) >> 14))
+#define CEDE__READS_IN_A_ROW      64
+#define CEDE__WRITES_IN_A_ROW     64
+#define CEDE__READ_WEIGHT(bytes)  (1 + (uint32_t)((size_t)(bytes) >> 12))
+#define CEDE__WRITE_WEIGHT(bytes) (1 + (uint32_t)((size_t)(bytes) >> 14))
 
 /** What carries a stream's bytes. None of it waits, or runs a task. */
 struct cede__transport {

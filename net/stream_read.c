@@ -263,12 +263,7 @@ cede__stream_read_ahead(cede_stream_t *s, size_t limit)
 	if (s->is_closed)
 		return CEDE_ECANCELED;
 	r = try_ahead(s);
-	if (r == CEDE_EAGAIN)
-		return await_ahead(s, &op, CEDE__READ_AHEAD);
-	if (r > 0)
-		s->in_a_row +=
-			3 * CEDE__WEIGHT(r); /* it may be many lines, each of which is work */
-	return r;
+	return r == CEDE_EAGAIN ? await_ahead(s, &op, CEDE__READ_AHEAD) : r;
 }
 
 int

@@ -287,7 +287,7 @@ write_all(cede_stream_t *s, cede_write_t *op)
 	if (cede__unlikely(r == 0))
 		r = cede_await(&op->future);
 	else if (cede__likely(r > 0))
-		s->writes_in_a_row += CEDE__WEIGHT(op->size);
+		s->writes_in_a_row += CEDE__WRITE_WEIGHT(op->size);
 	if (cede__unlikely(r > 0 && s->writes_in_a_row >= CEDE__WRITES_IN_A_ROW))
 		r = give_way(s);
 	return cede__likely(r >= 0) ? (ssize_t)op->size : r;

@@ -1,11 +1,6 @@
 /*
- * TLS as a stream's transport: a filter over the one that the stream had.
- *
- * OpenSSL reaches the transport below by a BIO of ours, which never waits. What it
- * reads is first what the stream had read ahead, then what the transport receives. What
- * it writes goes at once as far as it goes; the rest of that record is kept in `out`, and
- * until it has gone OpenSSL is told to try again later. So there is one record at the
- * most, and memory for it only then.
+ * TLS as a stream's transport: a filter over the one that the stream had, which OpenSSL
+ * reaches by a BIO of ours (tls_bio.c).
  *
  * Reading: a record is received with the next ones, as far as a buffer of OpenSSL's
  * goes. A short receive has drained the transport below: OpenSSL's next question is
@@ -19,9 +14,6 @@
  * message of TLS's own that has come in part keeps OpenSSL from writing: the writer
  * waits for the rest.
  *
- * Failing: whatever goes wrong in OpenSSL or below is the end of both directions, with
- * one code and one sentence. OpenSSL has sent the alert by then.
- *
  * Closing: close_notify is tried, without waiting, unless it is a reset. Then the
  * transport below closes, and the SSL is freed; the filter, with its sentence, stays as
  * long as the stream.
@@ -32,232 +24,13 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
 
 #include "coro/alloc.h"
-
-/* What one call may receive from a peer that always has more. */
-#define RECEIVES_IN_A_ROW 16
-
-/* Behind the rest of a record there is room for an alert or a ticket. */
-#define OUT_SLACK 512
 
 /* The largest piece of plain text in one record. */
 #define RECORD_SIZE ((size_t)16384)
 
-/* ---- what has not gone ---- */
-
-static void
-drop_out(struct cede__tls_filter *f)
-{
-	cede__free(f->out);
-	f->out = NULL;
-	f->out_from = f->out_to = f->in_care = 0;
-}
-
-/* The rest of a record. 1; 0: there is no room; CEDE_ENOMEM. */
-static int
-keep(struct cede__tls_filter *f, const char *data, size_t size)
-{
-	if (!f->out) {
-		f->out_size = size + OUT_SLACK;
-		f->out = cede__alloc(f->out_size);
-		if (!f->out)
-			return CEDE_ENOMEM;
-	}
-	if (size > f->out_size - f->out_to)
-		return 0;
-	memcpy(f->out + f->out_to, data, size);
-	f->out_to += size;
-	return 1;
-}
-
-/* After every call of OpenSSL: has what is in `out` taken care of. */
-static void
-settle(struct cede__tls_filter *f)
-{
-	cede_stream_t *s = f->stream;
-
-	s->is_holding = f->out != NULL;
-	if (f->out && f->in_care == 0) {
-		const struct iovec rest = { .iov_base = f->out + f->out_from,
-			.iov_len = f->out_to - f->out_from };
-		const ssize_t n = f->below->wait_room(s, &rest, 1);
-
-		if (n < 0)
-			f->send_code = (int)n;
-		else
-			f->in_care = (size_t)n;
-	}
-}
-
-/* ---- OpenSSL's way to the transport below ---- */
-
-static int
-bio_write(BIO *bio, const char *data, int size)
-{
-	struct cede__tls_filter *f = BIO_get_data(bio);
-	const struct iovec piece = { .iov_base = (char *)data, .iov_len = (size_t)size };
-	ssize_t n = 0;
-	int r;
-
-	BIO_clear_retry_flags(bio);
-	if (f->send_code == 0 && !f->out) {
-		n = f->below->send(f->stream, &piece, 1);
-		if (n < 0)
-			f->send_code = (int)n;
-	}
-	if (f->send_code < 0)
-		return -1;
-	if (n == size)
-		return size;
-	r = keep(f, data + n, (size_t)(size - n));
-	if (r < 0)
-		f->send_code = r;
-	else if (r == 0)
-		BIO_set_retry_write(bio);
-	return r > 0 ? size : -1;
-}
-
-static int
-read_early(struct cede__tls_filter *f, char *buffer, int size)
-{
-	const uint32_t left = f->early_to - f->early_from;
-	const uint32_t n = (uint32_t)size < left ? (uint32_t)size : left;
-
-	memcpy(buffer, f->early->data + f->early_from, n);
-	f->early_from += n;
-	if (n == left) {
-		cede__buffer_give(&f->stream->loop->buffers, f->early);
-		f->early = NULL;
-	}
-	return (int)n;
-}
-
-static int
-receive_below(struct cede__tls_filter *f, char *buffer, int size)
-{
-	cede_stream_t *s = f->stream;
-	int n = CEDE_EAGAIN;
-
-	if (f->is_below_at_end)
-		return 0;
-	if (!f->is_drained && f->reads_in_a_row++ < RECEIVES_IN_A_ROW) {
-		s->may_have_data = 0;
-		n = f->below->receive(s, buffer, (size_t)size);
-		f->is_drained = n == CEDE_EAGAIN || !s->may_have_data;
-	}
-	return n;
-}
-
-static int
-bio_read(BIO *bio, char *buffer, int size)
-{
-	struct cede__tls_filter *f = BIO_get_data(bio);
-	int n;
-
-	BIO_clear_retry_flags(bio);
-	if (f->early)
-		return read_early(f, buffer, size);
-	n = f->receive_code < 0 ? f->receive_code : receive_below(f, buffer, size);
-	if (n >= 0) {
-		f->is_below_at_end = n == 0;
-		return n;
-	}
-	if (n == CEDE_EAGAIN)
-		BIO_set_retry_read(bio);
-	else
-		f->receive_code = n;
-	return -1;
-}
-
-static long
-bio_control(BIO *bio, int command, long number, void *pointer)
-{
-	const struct cede__tls_filter *f = BIO_get_data(bio);
-
-	switch (command) {
-	case BIO_CTRL_FLUSH:
-		return 1; /* settle() does */
-	case BIO_CTRL_EOF:
-		return f->is_below_at_end;
-	default:
-		return 0;
-	}
-}
-
-BIO_METHOD *
-cede__tls_bio_create(void)
-{
-	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "cede");
-
-	if (method && BIO_meth_set_write(method, bio_write) &&
-		BIO_meth_set_read(method, bio_read) && BIO_meth_set_ctrl(method, bio_control))
-		return method;
-	BIO_meth_free(method);
-	return NULL;
-}
-
-/* ---- failing ---- */
-
-static int
-fail(struct cede__tls_filter *f, int code, const char *text)
-{
-	f->failure = code;
-	snprintf(f->problem, sizeof f->problem, "%s", text);
-	return code;
-}
-
-/* What OpenSSL has to say against it. */
-static int
-fail_by_openssl(struct cede__tls_filter *f)
-{
-	const unsigned long error = ERR_peek_error();
-
-	if (cede__tls_is_out_of_memory())
-		return fail(f, CEDE_ENOMEM, "no memory");
-	if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
-		ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-		return fail(f, CEDE_ECERT,
-			X509_verify_cert_error_string(SSL_get_verify_result(f->ssl)));
-	if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
-		ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
-		return fail(f, CEDE_ECERT, cede__tls_reason());
-	return fail(f, CEDE_ETLS, cede__tls_reason());
-}
-
-/* A call of OpenSSL's has not succeeded. CEDE_EAGAIN; 0: the peer has ended TLS; or a code that stays. */
-static int
-look_into(struct cede__tls_filter *f, int result)
-{
-	switch (SSL_get_error(f->ssl, result)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return CEDE_EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	default:
-		break;
-	}
-	if (f->is_below_at_end)
-		return fail(f, CEDE_ETRUNCATED,
-			f->is_up ? "the connection has ended without close_notify"
-				 : "the connection has ended in the handshake");
-	if (f->receive_code < 0)
-		return fail(f, f->receive_code, cede_strerror(f->receive_code));
-	if (f->send_code < 0 && ERR_peek_error() == 0)
-		return fail(f, f->send_code, cede_strerror(f->send_code));
-	return fail_by_openssl(f);
-}
-
 /* ---- reading ---- */
-
-static void
-begin_call(struct cede__tls_filter *f)
-{
-	ERR_clear_error();
-	f->reads_in_a_row = 0;
-}
 
 /* 1: the handshake is done, which looks like a byte to the read that waits for it. */
 static int
@@ -267,7 +40,7 @@ shake_hands(struct cede__tls_filter *f)
 
 	f->reader_wants_room = r != 1 && SSL_want_write(f->ssl);
 	if (r != 1)
-		return look_into(f, r);
+		return cede__tls_look_into(f, r);
 	f->is_handshaking = 0;
 	f->is_up = 1;
 	return 1;
@@ -287,7 +60,7 @@ decrypt(struct cede__tls_filter *f, char *buffer, size_t size)
 	} while (r == 1 && total < size && SSL_has_pending(f->ssl));
 	f->reader_wants_room = r != 1 && SSL_want_write(f->ssl);
 	if (r != 1)
-		code = look_into(f, r);
+		code = cede__tls_look_into(f, r);
 	if (total == 0)
 		return code;
 	f->has_more = r == 1 ? SSL_has_pending(f->ssl) != 0 : code != CEDE_EAGAIN;
@@ -302,22 +75,29 @@ tls_receive(cede_stream_t *s, void *buffer, size_t size)
 
 	if (f->failure < 0)
 		return f->failure;
-	begin_call(f);
+	cede__tls_begin_call(f);
 	f->has_more = 0;
 	n = f->is_handshaking ? shake_hands(f) : decrypt(f, buffer, size);
 	if (n == 1 && SSL_has_pending(f->ssl))
 		f->has_more = 1;
-	settle(f);
+	cede__tls_settle(f);
 	s->may_have_data = f->has_more || !f->is_drained;
 	return n;
 }
 
+/* As if the transport below had more, which it has not said: it is not asked. */
 static void
-look_again(struct cede__timer *timer)
+look_again(struct cede__tls_filter *f)
 {
-	struct cede__tls_filter *f = cede__container_of(timer, struct cede__tls_filter, soon);
-
+	f->is_looking_again = 1;
 	cede__stream_readable(f->stream);
+	f->is_looking_again = 0;
+}
+
+static void
+look_soon(struct cede__timer *timer)
+{
+	look_again(cede__container_of(timer, struct cede__tls_filter, soon));
 }
 
 static int
@@ -335,7 +115,8 @@ tls_below_readable(cede_stream_t *s)
 {
 	struct cede__tls_filter *f = s->filter;
 
-	f->is_drained = 0;
+	if (!f->is_looking_again)
+		f->is_drained = 0;
 	if (f->writer_wants_data && f->writer_waits) {
 		f->writer_wants_data = f->writer_waits = 0;
 		cede__stream_go_on_writing(s, 0, 0);
@@ -356,9 +137,11 @@ encrypt(struct cede__tls_filter *f, const char *data, size_t size)
 	if (r == 1)
 		return (ssize_t)n;
 	f->writer_wants_data = SSL_want_read(f->ssl);
-	if (f->send_code < 0)
+	if (f->send_code < 0) {
+		ERR_clear_error();
 		return f->send_code;
-	code = look_into(f, r);
+	}
+	code = cede__tls_look_into(f, r);
 	if (code == CEDE_EAGAIN)
 		return 0;
 	return code < 0 ? code : CEDE_EPIPE;
@@ -396,7 +179,6 @@ encrypt_next(struct cede__tls_filter *f, const struct iovec *pieces, int count, 
 	if (!buffer)
 		return CEDE_ENOMEM;
 	n = encrypt(f, buffer->data, gather(buffer->data, pieces, count, skip));
-	OPENSSL_cleanse(buffer->data, n > 0 ? (size_t)n : 0);
 	cede__buffer_give(buffers, buffer);
 	return n;
 }
@@ -433,9 +215,9 @@ tls_send(cede_stream_t *s, const struct iovec *pieces, int count)
 
 	if (f->failure < 0)
 		return f->failure;
-	begin_call(f);
+	cede__tls_begin_call(f);
 	n = encrypt_all(f, pieces, count);
-	settle(f);
+	cede__tls_settle(f);
 	/* What came meanwhile was read for whom reads. */
 	if (f->reads_in_a_row > 0 && SSL_has_pending(f->ssl)) {
 		f->has_more = s->may_have_data = 1;
@@ -464,11 +246,11 @@ end_writing(struct cede__tls_filter *f)
 {
 	int r;
 
-	begin_call(f);
+	cede__tls_begin_call(f);
 	r = SSL_shutdown(f->ssl);
-	r = r >= 0 ? 0 : f->send_code < 0 ? f->send_code : look_into(f, r);
+	r = r >= 0 ? 0 : f->send_code < 0 ? f->send_code : cede__tls_look_into(f, r);
 	f->owes_goodbye = r == CEDE_EAGAIN;
-	settle(f);
+	cede__tls_settle(f);
 	return r == CEDE_EAGAIN ? 0 : r;
 }
 
@@ -477,13 +259,13 @@ tls_below_sent(cede_stream_t *s, int status, size_t bytes)
 {
 	struct cede__tls_filter *f = s->filter;
 
-	f->in_care = 0;
+	f->is_in_care = 0;
 	f->out_from += bytes;
 	if (status < 0)
 		f->send_code = status;
 	if (status < 0 || f->out_from >= f->out_to)
-		drop_out(f);
-	settle(f);
+		cede__tls_drop_out(f);
+	cede__tls_settle(f);
 	if (f->out && f->send_code == 0)
 		return; /* more was put behind it meanwhile */
 	if (f->owes_goodbye && f->send_code == 0)
@@ -494,7 +276,7 @@ tls_below_sent(cede_stream_t *s, int status, size_t bytes)
 	}
 	if (f->reader_wants_room && !s->is_closed) {
 		f->reader_wants_room = 0;
-		cede__stream_readable(s);
+		look_again(f);
 	}
 }
 
@@ -532,7 +314,7 @@ tls_close(cede_stream_t *s, int is_reset)
 	cede__timer_unreserve(s->loop, &f->soon);
 	cede__buffer_give(&s->loop->buffers, f->early);
 	f->early = NULL;
-	drop_out(f);
+	cede__tls_drop_out(f);
 	SSL_free(f->ssl);
 	f->ssl = NULL;
 	cede_tls_unref(f->tls);
@@ -603,7 +385,7 @@ cede__tls_filter_attach(cede_stream_t *s, cede_tls_t *tls, struct cede__tls_filt
 	f->stream = s;
 	f->below = s->transport;
 	f->tls = tls;
-	f->soon = (struct cede__timer){ .fire = look_again, .is_weak = 1 };
+	f->soon = (struct cede__timer){ .fire = look_soon, .is_weak = 1 };
 	r = cede__timer_reserve(s->loop, &f->soon);
 	if (r == 0)
 		r = create_ssl(f);

@@ -129,6 +129,8 @@ check(const cede_stream_t *s)
 {
 	if (cede__tls_filter_of(s))
 		return CEDE_EALREADY;
+	if (s->is_closed)
+		return CEDE_ECANCELED;
 	if (s->reader || s->is_looking || s->writer || s->is_sending || s->is_holding)
 		return CEDE_EBUSY;
 	return 0;

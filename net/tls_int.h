@@ -121,16 +121,17 @@ struct cede__tls_filter {
 	/* What is encrypted and has not gone. NULL: nothing. */
 	char *out;
 	size_t out_from, out_to, out_size;
-	size_t in_care; /* of it, from out_from on: the transport below has it, and it may not move */
 
+	uint8_t is_in_care; /* of the transport below: what is in `out` may not move */
 	uint8_t is_handshaking;
 	uint8_t is_up;      /* the handshake is done */
 	uint8_t is_closed;  /* there is no `ssl` any more */
 	uint8_t is_drained; /* the transport below tells when it has more */
 	uint8_t is_below_at_end;
-	uint8_t has_more;       /* OpenSSL has something that has not been looked at */
-	uint8_t reads_in_a_row; /* of the transport below, in one call */
-	uint8_t writer_waits;   /* in wait_room() */
+	uint8_t has_more;         /* OpenSSL has something that has not been looked at */
+	uint8_t reads_in_a_row;   /* of the transport below, in one call */
+	uint8_t writer_waits;     /* in wait_room() */
+	uint8_t is_looking_again; /* without a report from below */
 	uint8_t reader_wants_room;
 	uint8_t writer_wants_data;
 	uint8_t owes_goodbye; /* close_notify found no room */
@@ -152,7 +153,21 @@ int cede__tls_filter_attach(cede_stream_t *stream, cede_tls_t *tls,
 /** SSL_CTX's callback for a session to be kept. */
 int cede__tls_session_made(SSL *ssl, SSL_SESSION *session);
 
+/* ---- between OpenSSL and the transport below: tls_bio.c ---- */
+
 /** How the streams of a configuration reach their transports. NULL: no memory. */
 BIO_METHOD *cede__tls_bio_create(void);
+
+/** Before every call of OpenSSL. */
+void cede__tls_begin_call(struct cede__tls_filter *filter);
+
+/** After it: has what is in `out` taken care of. */
+void cede__tls_settle(struct cede__tls_filter *filter);
+
+/** Frees `out`. */
+void cede__tls_drop_out(struct cede__tls_filter *filter);
+
+/** A call has not succeeded. CEDE_EAGAIN; 0: the peer has ended TLS; or a code that stays. */
+int cede__tls_look_into(struct cede__tls_filter *filter, int result);
 
 #endif

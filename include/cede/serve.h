@@ -45,7 +45,9 @@ typedef struct cede_serve_options {
 	/** At this many of one peer the next of it is reset: one of an IPv4 address, of 64 bits of
 	 *  an IPv6 address, of a user at the other end of a unix socket. 0: no limit. */
 	unsigned max_per_peer;
-	/** Signals that end the serving, then 0; NULL: none. Not copied. */
+	/** Signals that end the serving, then 0; NULL: none; at most 8. Not copied. The one that has
+	 *  ended it is not waited for any more: sent again while it drains it does what it does by
+	 *  default. */
 	const int *stop_on;
 	/** An event that ends the serving when it is set, by whomever: a handler, another task.
 	 *  The server sets it too, when it begins to drain for another reason: so a handler
@@ -72,8 +74,9 @@ typedef struct cede_serve_options {
 	/** Called once, when the signals are listened to and connections are taken. May be NULL. */
 	void (*on_ready)(cede_listener_t *listener, void *data);
 	/** Called for a connection whose handler ended with an error (not: was cut), after it has
-	 *  ended: outside its task, it must not suspend. CEDE_EPROTO: it had no PROXY header. The
-	 *  codes of cede_tls_accept(): there was no handshake, and no handler. May be NULL. */
+	 *  ended: outside its task, it must not suspend. CEDE_EPROTO: it had no PROXY header;
+	 *  CEDE_ETIMEDOUT: or not in time. The codes of cede_tls_accept(): there was no handshake,
+	 *  and no handler. May be NULL. */
 	void (*on_error)(cede_stream_t *stream, int code, void *data);
 	/** Called for each connection that is left when drain_ms have passed, before they are
 	 *  cut. It must not suspend. May be NULL. */
@@ -95,11 +98,12 @@ typedef struct cede_serve_options {
  * drain.
  *
  * A handler's task that leaves the server by cede_task_detach() is neither waited for nor
- * cut; its stream is closed when it ends.
+ * cut; its stream is closed when it ends, and until then it counts for the limits.
  *
  * @param handler  its argument is the cede_stream_t
- * @return 0: stopped by a signal or the event; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_EINVAL,
- *   CEDE_ENOTASK, CEDE_ENOMEM
+ * @return 0: stopped by a signal or the event; CEDE_ECANCELED: somebody has closed the
+ *   listener, nothing was drained; CEDE_EXIT, CEDE_ETIMEDOUT; CEDE_EBUSY: another task
+ *   accepts; CEDE_EINVAL, CEDE_ENOTASK, CEDE_ENOMEM
  *
  * Suspends.
  */

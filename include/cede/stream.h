@@ -309,7 +309,8 @@ CEDE_API int cede_stream_pair(cede_stream_t **ret_a, cede_stream_t **ret_b, size
 CEDE_API int cede_stream_release_fd(cede_stream_t *stream);
 
 /**
- * Writes the name of the peer's end of the stream: "127.0.0.1:7000", "[::1]:7000"; of a
+ * Writes the name of the peer's end of the stream: "127.0.0.1:7000", "[::1]:7000",
+ * "[fe80::1%eth0]:7000", with the interface's number where its name has no room; of a
  * unix socket its path, "@name" or, where it has no name, "@". Behind a proxy it is what
  * the PROXY header has stated (<cede/serve.h>).
  *

@@ -1,9 +1,9 @@
 /**
  * TCP: listening, accepting, connecting.
  *
- * Addresses are texts: "127.0.0.1:7000", "[::1]:7000", and ":7000" for every
- * address of this host. Port 0 lets the system choose. To connect to, a name will do,
- * "example.org:https".
+ * Addresses are texts: "127.0.0.1:7000", "[::1]:7000", "[fe80::1%eth0]:7000" of the link
+ * behind an interface, and ":7000" for every address of this host. Port 0 lets the system
+ * choose. To connect to, a name will do, "example.org:https".
  */
 #ifndef CEDE_TCP_H
 #define CEDE_TCP_H

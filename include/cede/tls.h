@@ -158,7 +158,7 @@ typedef struct cede_tls_stream_options {
  *   CEDE_ETRUNCATED  the peer has gone
  *   CEDE_ETIMEDOUT   handshake_ms, or a timeout scope, has passed
  *   CEDE_EALREADY    the stream is encrypted, or has been tried to be
- *   CEDE_EBUSY       another task reads or writes
+ *   CEDE_EBUSY       another task reads or writes, or is in a handshake
  *   CEDE_EINVAL      a client's configuration
  *   CEDE_ECANCELED   the stream was closed meanwhile
  *   CEDE_EXIT, CEDE_ENOTASK, CEDE_ENOMEM, CEDE_ENOTSUP, or the system's

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'examples'))
 import attacks  # noqa: E402  pylint: disable=wrong-import-position
 from program import Program, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
-LATENCY = 2.0  # seconds; a machine with other work
+LATENCY = 2.0  # seconds; a machine with other work. Five times as much under a sanitizer
 MIB = 1 << 20
 
 
@@ -205,7 +205,7 @@ def attack(target, name, is_short, has_memory):
     assert not has_memory or each < target.idle_limit, text
   elif has_memory:
     assert peak - before < GROWTH * MIB, text
-  assert worst < LATENCY, text
+  assert worst < LATENCY * (1 if has_memory else 5), text
   print(text, flush=True)
 
 

@@ -1,7 +1,9 @@
 /* net/address.c: addresses as texts. */
 #include "net/address.h"
 
+#include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -74,7 +76,9 @@ Test(address, refuses_everything_else)
 		"[[::1]]:7000",
 		"[127.0.0.1]:7000",
 		"[1:2:3]:80",
-		"[::1%lo]:80",
+		"[::1%]:80",
+		"[::1%no such interface]:80",
+		"[%1]:80",
 		"[::1]x:80",
 		"\n:80",
 		"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff]:80",
@@ -132,6 +136,35 @@ Test(address, fifty_six_bytes_are_enough_for_any)
 	cr_assert_leq(sizeof longest, 56);
 	expect_round_trip(longest, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 	expect_round_trip(mapped, mapped);
+	leaks_end();
+}
+
+/* What it is called, in a text as long as it can be; by its number where that is too long. */
+Test(address, a_zone_is_written_by_name_and_in_fifty_six_bytes)
+{
+	static const char longest[] = "fe80:1234:1234:1234:1234:1234:1234:1234";
+	char name[IF_NAMESIZE], named[80], numbered[80], buffer[80];
+	struct sockaddr_storage address;
+	socklen_t length;
+
+	leaks_begin();
+	cr_assert_not_null(if_indextoname(1, name));
+	snprintf(named, sizeof named, "[fe80::1%%%s]:7000", name);
+	expect_round_trip(named, named);
+	expect_round_trip("[fe80::1%1]:7000", named);
+
+	snprintf(named, sizeof named, "[%s%%%s]:65535", longest, name);
+	snprintf(numbered, sizeof numbered, "[%s%%1]:65535", longest);
+	cr_assert_eq(cede__address_parse(named, &address), 0);
+	length = cede__address_length(&address);
+	cr_assert_eq(cede__address_format(&address, length, buffer, strlen(named) + 1), 0);
+	cr_assert_str_eq(buffer, named);
+	cr_assert_eq(cede__address_format(&address, length, buffer, strlen(numbered) + 1), 0);
+	cr_assert_str_eq(buffer, numbered);
+	cr_assert_eq(cede__address_format(&address, length, buffer, strlen(numbered)),
+		CEDE_ENOBUFS);
+	((struct sockaddr_in6 *)&address)->sin6_scope_id = 9999999; /* there is none */
+	cr_assert_eq(cede__address_format(&address, length, buffer, 56), 0);
 	leaks_end();
 }
 

@@ -1,6 +1,8 @@
 /* How a server ends without a signal, and what it says of those it cuts: net/serve.c, serve_drain.c. */
 #include "tests/net/serve_test.h"
 
+#include <signal.h>
+
 #include "tests/net/unix_test.h"
 #include "tests/support/order.h"
 
@@ -258,6 +260,30 @@ end_in_time(void *arg)
 	return leave(cede_sleep(5));
 }
 
+TASK_TEST(serve_drain, its_signal_is_as_before_once_it_has_ended_the_serving)
+{
+	struct server s = { .handler = stay,
+		.options = { .stop_on = (int[]){ SIGUSR1, 0 }, .drain_ms = 1000000 } };
+	struct sigaction now;
+	int fd;
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	fd = peer_connect(s.port);
+	peer_send(fd, "r", 1);
+	wait_until_started(1);
+	raise(SIGUSR1);
+	do {
+		cr_assert_eq(cede_sleep(1), 0);
+		cr_assert_eq(sigaction(SIGUSR1, NULL, &now), 0);
+	} while (now.sa_handler != SIG_DFL);
+	cr_assert_eq(seen.ended, 0, "it drains");
+	cr_assert_not(s.has_ended);
+	peer_send(fd, "x", 1);
+	cr_assert_eq(join_server(&s), 0);
+	peer_close(fd);
+}
+
 TASK_TEST(serve_drain, nobody_is_told_of_who_ended_in_time)
 {
 	struct server s = { .handler = end_in_time,
@@ -386,4 +412,40 @@ TASK_TEST(serve_drain, a_handler_that_detaches_itself_outlives_the_server)
 	cr_assert_eq(peer_receive_end(fd, NULL), 0, "its stream is closed all the same");
 	cr_assert_eq(seen.errors, 0);
 	peer_close(fd);
+}
+
+static int
+leave_or_stay(void *arg)
+{
+	if (seen.started > 0)
+		return stay(arg);
+	cr_assert_eq(cede_task_detach(cede_task_current()), 0);
+	return stay(arg);
+}
+
+TASK_TEST(serve_drain, a_handler_that_has_left_is_none_of_those_left)
+{
+	struct server s = { .handler = leave_or_stay,
+		.options = { .stop = &stop,
+			.drain_ms = 20,
+			.on_leftover = note_leftover,
+			.data = &left } };
+	int fds[2];
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = peer_connect(s.port);
+		peer_send(fds[i], "r", 1);
+		wait_until_started(i + 1);
+	}
+	cede_event_set(&stop);
+	cr_assert_eq(join_server(&s), 0);
+	cr_assert_eq(left.count, 1);
+	cr_assert_eq(peer_receive_end(fds[1], NULL), -ECONNRESET);
+	cr_assert_eq(seen.ended, 1);
+	peer_send(fds[0], "x", 1);
+	wait_until_ended(2);
+	for (int i = 0; i < 2; i++)
+		peer_close(fds[i]);
 }

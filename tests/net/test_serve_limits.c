@@ -286,6 +286,36 @@ TASK_TEST(serve_limits, over_a_unix_socket_a_peer_is_a_user)
 	unix_dir_end();
 }
 
+static int
+leave_the_server_and_welcome(void *arg)
+{
+	cr_assert_eq(cede_task_detach(cede_task_current()), 0);
+	return welcome(arg);
+}
+
+TASK_TEST(serve_limits, a_handler_that_has_left_the_server_counts_until_it_has_ended)
+{
+	struct server s = { .handler = leave_the_server_and_welcome,
+		.options = { .max_connections = 2 } };
+	int fds[4];
+
+	CEDE_GROUP(g);
+	start_server(&g, &s);
+	for (int i = 0; i < 4; i++)
+		fds[i] = peer_connect(s.port);
+	wait_until_started(2);
+	cr_assert_eq(cede_sleep(5), 0);
+	cr_assert_eq(seen.started, 2);
+	for (int i = 0; i < 4; i++) {
+		wait_until_started(i + 1);
+		expect_turn(fds[i]);
+		peer_close(fds[i]);
+	}
+	wait_until_ended(4);
+	cr_assert_eq(seen.running_max, 2);
+	cr_assert_eq(stop_server(&s), CEDE_EXIT);
+}
+
 /* Whose a connection is a PROXY header says: of IPv6 the first 64 bits count, a mapped IPv4 address is one. */
 TASK_TEST(serve_limits, behind_a_proxy_a_peer_is_who_the_header_states)
 {

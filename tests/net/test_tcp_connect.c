@@ -1,6 +1,8 @@
 /* Connecting over TCP: net/tcp.c. */
 #include "tests/net/pair.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -106,6 +108,54 @@ TASK_TEST(tcp_connect, reaches_a_listener_of_the_same_loop_over_ipv6)
 	cr_assert_eq(cede_stream_local(client, local, sizeof local), 0);
 	cr_assert_eq(cede_stream_peer(server, peer, sizeof peer), 0);
 	cr_assert_str_eq(local, peer);
+	cede_close(client);
+	cede_close(server);
+	cede_listener_close(l);
+}
+
+/* An address of this host's that is of a link, with its zone; "" if it has none. */
+static void
+find_link_local(char *text, size_t size)
+{
+	struct ifaddrs *all = NULL;
+	char host[INET6_ADDRSTRLEN];
+
+	*text = '\0';
+	cr_assert_eq(getifaddrs(&all), 0);
+	for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+		const struct sockaddr_in6 *v6 = (const void *)one->ifa_addr;
+
+		if (!v6 || v6->sin6_family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
+			continue;
+		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+		snprintf(text, size, "[%s%%%s]:0", host, one->ifa_name);
+	}
+	freeifaddrs(all);
+}
+
+TASK_TEST(tcp_connect, the_names_of_a_link_have_their_zone_and_lead_there)
+{
+	cede_listener_t *l = NULL;
+	cede_stream_t *client = NULL, *server = NULL;
+	char address[80], name[56], other[56];
+	int r;
+
+	find_link_local(address, sizeof address);
+	if (!*address)
+		return;
+	r = cede_tcp_listen(address, NULL, &l);
+	if (r == CEDE_EADDRNOTAVAIL)
+		return; /* it is about to have it */
+	cr_assert_eq(r, 0, "%s: %s", address, cede_strerror(r));
+	cr_assert_eq(cede_listener_address(l, name, sizeof name), 0);
+	cr_assert_eq(strncmp(name, address, strlen(address) - 1), 0, "%s", name);
+	cr_assert_eq(cede_tcp_connect(name, &client), 0);
+	cr_assert_eq(cede_accept(l, &server), 0);
+	cr_assert_eq(cede_stream_peer(client, other, sizeof other), 0);
+	cr_assert_str_eq(other, name);
+	cr_assert_eq(cede_stream_local(client, name, sizeof name), 0);
+	cr_assert_eq(cede_stream_peer(server, other, sizeof other), 0);
+	cr_assert_str_eq(other, name);
 	cede_close(client);
 	cede_close(server);
 	cede_listener_close(l);

@@ -1,6 +1,8 @@
 /* The handshakes of TLS, both ends in one loop: net/tls_handshake.c. */
 #include "tests/net/tls_pair.h"
 
+#include <openssl/err.h>
+
 TestSuite(tls_handshake, .timeout = 60);
 
 /* In the place of the pair's configuration. */
@@ -475,6 +477,24 @@ TLS_TEST(tls_handshake, a_stream_that_is_read_or_written_is_busy)
 	cr_assert_eq(cede_write_start(p->client, much, sizeof much, &wr), 0);
 	cr_assert_eq(connect_to(p, "example.test"), CEDE_EBUSY);
 	cede_future_cancel(&wr.future);
+}
+
+TLS_TEST(tls_handshake, a_stream_that_is_broken_stays_so)
+{
+	static char much[1 << 20];
+	cede_write_t wr;
+
+	cr_assert_eq(cede_write_start(p->client, much, sizeof much, &wr), 0);
+	cede_future_cancel(&wr.future);
+	cr_assert_eq(connect_to(p, "example.test"), CEDE_ECANCELED);
+	cr_assert_eq(cede_write(p->client, "x", 1), CEDE_EPIPE);
+}
+
+TLS_TEST(tls_handshake, nothing_of_it_is_left_in_openssls_queue)
+{
+	p->name = "other.test";
+	expect_client_refuses(p, "hostname mismatch");
+	cr_assert_eq(ERR_peek_error(), 0);
 }
 
 TLS_TEST(tls_handshake, plain_streams_have_nothing_to_tell)
