@@ -68,6 +68,8 @@ cede__stream_readable(cede_stream_t *s)
 					  : receive_ahead(s);
 	if (n != CEDE_EAGAIN)
 		cede__stream_end_read(s, n);
+	else if (cede__unlikely(s->buffer))
+		cede__stream_hold_little(s); /* a filter has a part of a record */
 }
 
 /* ASK, IS_AHEAD, 0 at the end; or an error. */
@@ -218,10 +220,14 @@ try_ahead(cede_stream_t *s)
 	return r;
 }
 
-/* Between the read and this task's turn another may have closed the stream, and the buffer is gone. */
+/*
+ * Between the read and this task's turn another may have closed the stream, and the buffer is
+ * gone. Another that reads is kept out: it would give away what this one has.
+ */
 CEDE_SUSPENDS static int
 await_ahead(cede_stream_t *s, cede_read_t *op, int kind)
 {
+	const uint8_t was_looking = s->is_looking;
 	int r;
 
 	op->kind = kind;
@@ -229,7 +235,9 @@ await_ahead(cede_stream_t *s, cede_read_t *op, int kind)
 	if (cede__unlikely(r < 0))
 		return r;
 	cede__stream_ref(s);
+	s->is_looking = 1;
 	r = cede_await(&op->future);
+	s->is_looking = was_looking;
 	if (cede__unlikely(r >= 0 && s->is_released))
 		r = CEDE_ECANCELED;
 	cede__stream_unref(s);

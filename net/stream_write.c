@@ -106,6 +106,8 @@ wait_room(cede_stream_t *s, cede_write_t *op)
 		return (int)n; /* before any is in care: that can't be taken back */
 	n = s->transport->wait_room(s, window, count);
 	s->in_care = n > 0 ? (size_t)n : 0;
+	if (cede__unlikely(n < 0))
+		cede__stream_wait_ended(s);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -324,8 +326,8 @@ cede_shutdown_write(cede_stream_t *s)
 		return CEDE_EBUSY;
 	if (s->is_shut)
 		return 0;
-	if (s->is_closed)
-		return CEDE_EBADF;
+	if (s->is_closed || s->is_broken)
+		return CEDE_EBADF; /* an end of file would make half a message look whole */
 	r = s->transport->shutdown_write(s);
 	if (r == 0)
 		s->is_shut = 1;

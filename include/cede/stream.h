@@ -173,8 +173,8 @@ CEDE_API CEDE_SUSPENDS int cede_read_line(cede_stream_t *stream, size_t limit, c
  *
  * @param size  0 to SSIZE_MAX; 0 writes nothing and succeeds
  * @return @size, or
- *   CEDE_EPIPE, CEDE_ECONNRESET  the peer is gone; never a signal (of a pipe: unless
- *                     the application has kept SIGPIPE)
+ *   CEDE_EPIPE, CEDE_ECONNRESET  the peer is gone; a signal only where the application has
+ *                     kept SIGPIPE: of a pipe, or of a socket for which a write has to wait
  *   CEDE_ETIMEDOUT    the peer took nothing for as long as the idle limit, or a
  *                     timeout scope has passed
  *   CEDE_EBUSY        another task is writing
@@ -214,7 +214,8 @@ CEDE_API int cede_writev_start(cede_stream_t *stream, const struct iovec *pieces
  * descriptor is closed, the stream is still to be closed by its owner.
  *
  * @return 0, also the second time; CEDE_EBUSY: a write is under way; CEDE_ENOTSUP:
- *   a terminal, or a pipe that is open both ways; CEDE_ENOTCONN; CEDE_EBADF
+ *   a terminal, or a pipe that is open both ways; CEDE_ENOTCONN; CEDE_EBADF, also after a
+ *   write that was given up: half a message must not look whole
  *
  * Never suspends: everything written has been handed to the system.
  */

@@ -21,7 +21,11 @@ typedef struct cede_stream cede_stream_t; /* <cede/stream.h> */
 
 /** How to attach. All zero is the default. */
 typedef struct cede_loop_options {
-	int keep_sigpipe; /**< leave SIGPIPE alone; it is ignored otherwise, if nobody has set it */
+	/**
+	 * Leave SIGPIPE alone; it is ignored otherwise, if nobody has set it. Then the application
+	 * has to: libuv, which finishes the writes that wait, can't keep it away from a socket.
+	 */
+	int keep_sigpipe;
 	unsigned
 		work_limit; /**< functions that run on the thread pool at a time (<cede/work.h>); 0: 4 */
 } cede_loop_options_t;

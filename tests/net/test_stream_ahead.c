@@ -232,6 +232,49 @@ ENDS_TEST(stream_ahead, nobody_gets_at_the_bytes_between_two_steps)
 	cr_assert_str_eq(l.line, "half a line ends");
 }
 
+/* A read that lends, in a task of its own. */
+struct lending {
+	cede_stream_t *stream;
+	ssize_t result;
+	int is_whole;
+};
+
+static int
+lend_once(void *arg)
+{
+	struct lending *l = arg;
+	const void *data;
+
+	l->result = cede_read_lend(l->stream, &data);
+	l->is_whole = l->result == 5 && memcmp(data, "hello", 5) == 0;
+	return 0;
+}
+
+/* Between the end of its wait and its task's turn the buffer is as good as lent. */
+ENDS_TEST(stream_ahead, a_lending_read_that_is_over_and_has_not_run_keeps_others_out)
+{
+	struct lending l = { .stream = e->stream };
+	const void *data;
+	char buffer[8], *line;
+	cede_read_t op;
+
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn(&g, lend_once, &l), 0);
+	let_others_run();
+	say(e, "hello");
+	wait_until_readable(e->stream->fd);
+	cede__stream_readable(e->stream);
+	cr_assert_null(e->stream->reader);
+	cr_expect_eq(cede_read_start(e->stream, buffer, sizeof buffer, &op), CEDE_EBUSY);
+	cr_expect_eq(cede_read_lend(e->stream, &data), CEDE_EBUSY);
+	cr_expect_eq(cede_read_line(e->stream, 0, &line, NULL), CEDE_EBUSY);
+	cr_expect_eq(cede_read_skip(e->stream, 0), CEDE_EBUSY);
+	cr_assert_eq(cede_group_wait(&g), 0);
+	cr_expect(l.is_whole, "%zd", l.result);
+	say(e, "x");
+	cr_expect_eq(cede_read(e->stream, buffer, sizeof buffer), 1);
+}
+
 /* ---- all kinds mixed, against a model ---- */
 
 #define INPUT 300000

@@ -100,6 +100,23 @@ TASK_TEST(stream_ahead_memory, a_peer_that_drips_does_not_hold_more)
 	cr_assert_eq(held_with(0, CEDE__BUFFER_SIZE_SMALL + 1, MOST), CEDE__BUFFER_SIZE);
 }
 
+/* What came was nothing for the reader: a filter has half a record, say. */
+ENDS_TEST(stream_ahead_memory, who_was_called_for_nothing_holds_no_more)
+{
+	struct looking l = { .stream = e->stream, .peek = MOST };
+
+	CEDE_GROUP(g);
+	cr_assert_eq(cede_spawn(&g, look, &l), 0);
+	let_others_run();
+	say_bytes(e, 2);
+	cr_assert_eq(e->stream->buffer->size, CEDE__BUFFER_SIZE_SMALL);
+	cede__stream_readable(e->stream);
+	cr_expect_eq(e->stream->buffer->size, CEDE__BUFFER_SIZE_SMALL);
+	hang_up(e);
+	cr_assert_eq(cede_group_wait(&g), 0);
+	cr_assert_eq(l.result, 2);
+}
+
 /* A large buffer came for what has been taken since. */
 ENDS_TEST(stream_ahead_memory, a_large_one_that_has_become_half_empty_goes)
 {

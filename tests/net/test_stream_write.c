@@ -527,6 +527,7 @@ write_with_an_idle_limit(struct pair *p)
 	if (r == CEDE_ENOMEM) {
 		/* Part of it had gone: the message is broken, and how much went is known. */
 		cr_expect_eq(cede_write(p->stream, "x", 1), CEDE_EPIPE);
+		cr_expect_eq(cede_shutdown_write(p->stream), CEDE_EBADF, "it looks whole");
 		cr_expect_eq(recv(p->peer, (char[1]){ 0 }, 1, MSG_PEEK), 1);
 		cr_expect_gt(op.written, 0, "bytes have gone and are not told of");
 		cede_close(p->stream);

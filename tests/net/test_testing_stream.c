@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 
+#include "net/stream_int.h"
 #include "tests/support/leaks.h"
 
 TestSuite(testing_stream, .timeout = 60);
@@ -301,6 +302,17 @@ SCRIPTED_TEST(pieces_delays_and_the_end_go_together)
 	cr_assert_eq(cede_read_line(ours, 0, &line, &size), 0);
 	cr_assert_eq(cede_await(&op.future), 0);
 	cr_assert_eq(now_ms() - before, 200);
+}
+
+/* The limits' timer keeps the loop alive only while somebody waits. */
+SCRIPTED_TEST(a_write_that_is_reset_before_it_waits_leaves_no_wait)
+{
+	open_scripted((cede_test_stream_options_t){
+		.to_theirs = { .steps = SCRIPT({ CEDE_TEST_RESET, 10, 0 }) } });
+	cr_assert_eq(cede_stream_set_deadline(ours, 60000), 0);
+	cr_assert(ours->limits.is_weak);
+	cr_assert_eq(cede_write(ours, buffer, sizeof buffer), CEDE_ECONNRESET);
+	cr_assert(ours->limits.is_weak);
 }
 
 SCRIPTED_TEST(steps_that_are_no_script_are_refused)
