@@ -205,6 +205,15 @@ class Requests(unittest.TestCase):
         self.assertEqual(client.read_answer().status, 200)
       self.assertTrue(client.is_at_end())
 
+  def test_a_body_that_ends_before_it_began_is_the_clients_fault(self):
+    with Server() as server:
+      for length in ('Content-Length: 3', CHUNKED):
+        with server.connect() as client:
+          client.send(request('POST', '/echo', length))
+          client.end_sending()
+          self.assertEqual(client.read_answer().status, 400)
+          self.assertTrue(client.is_at_end())
+
   def test_a_target_may_be_absolute_and_have_a_query(self):
     with Server() as server, server.connect() as client:
       for target in ('http://test/hello', '/hello?a=/b?c', 'http://test/hello?x', '/hello'):
