@@ -130,8 +130,12 @@ body_read(struct exchange *x, struct bytes *ret_piece)
 		r = ask_for_body(x);
 		if (r == 0)
 			r = exchange_fill(x);
-		if (r <= 0)
-			return r < 0 ? r : CEDE_EOF; /* it promised more */
+		if (r == 0) { /* it promised more */
+			x->refusal = 400;
+			r = CEDE_EOF;
+		}
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -88,19 +88,6 @@ on_field_name(llhttp_t *parser, const char *at, size_t size)
 	return append(r, &field->name, at, size);
 }
 
-/* What was before this, but for blanks. */
-static char
-char_before(const struct request *r, const char *at)
-{
-	while (at > r->input_begin) {
-		at--;
-		if (*at != ' ' && *at != '\t')
-			return *at;
-	}
-	return r->last;
-}
-
-/* A value that goes on in the next line (obs-fold) is understood in different ways: no (RFC 9112, 5.2). */
 static int
 on_field_value(llhttp_t *parser, const char *at, size_t size)
 {
@@ -108,7 +95,7 @@ on_field_value(llhttp_t *parser, const char *at, size_t size)
 
 	if (!r->is_in_head || size == 0)
 		return 0;
-	if (!r->is_in_name || char_before(r, at) == '\n')
+	if (!r->is_in_name)
 		return refuse(r, 400);
 	return append(r, &r->fields[r->field_count].value, at, size);
 }
@@ -247,6 +234,9 @@ on_body(llhttp_t *parser, const char *at, size_t size)
 static int
 on_chunk_header(llhttp_t *parser)
 {
+	struct request *r = parser->data;
+
+	r->is_in_trailer = parser->content_length == 0; /* behind the last chunk */
 	return HPE_PAUSED;
 }
 
@@ -318,26 +308,46 @@ over_limit(const struct request *r)
 											   : 0;
 }
 
+/*
+ * Lines end in CR LF, and none goes on in the next one. llhttp lets some of that pass which
+ * others understand in different ways (RFC 9112, 2.2 and 5.2).
+ */
+static int
+has_odd_line(char last, struct bytes text)
+{
+	for (size_t i = 0; i < text.size; i++) {
+		const char c = text.data[i];
+
+		if ((last == '\r') != (c == '\n') || (last == '\n' && (c == ' ' || c == '\t')))
+			return 1;
+		last = c;
+	}
+	return 0;
+}
+
 /* Parses up to the next stop, or all of it. Takes away what was understood. 0, or the status to answer with. */
 static int
 parse_some(struct request *r, struct bytes *input)
 {
+	const int is_in_lines = r->is_in_head || r->is_in_trailer;
+	struct bytes taken = *input;
 	llhttp_errno_t error;
-	size_t size = input->size;
 
-	if (r->is_in_head && size > r->limits->head - r->bytes)
-		size = r->limits->head - (size_t)r->bytes;
-	r->input_begin = input->data;
+	if (r->is_in_head && taken.size > r->limits->head - r->bytes)
+		taken.size = r->limits->head - (size_t)r->bytes;
 	llhttp_resume(&r->parser);
-	error = llhttp_execute(&r->parser, input->data, size);
+	error = llhttp_execute(&r->parser, taken.data, taken.size);
 	if (error != HPE_OK)
-		size = (size_t)(llhttp_get_error_pos(&r->parser) - input->data);
-	r->last = char_before(r, input->data + size);
-	input->data += size;
-	input->size -= size;
-	r->bytes += size;
+		taken.size = (size_t)(llhttp_get_error_pos(&r->parser) - taken.data);
+	input->data += taken.size;
+	input->size -= taken.size;
+	r->bytes += taken.size;
+	if (is_in_lines && has_odd_line(r->last, taken))
+		return 400;
 	if (error != HPE_OK && error != HPE_PAUSED)
 		return status_of(r, error);
+	if (taken.size > 0)
+		r->last = taken.data[taken.size - 1];
 	return over_limit(r);
 }
 

@@ -70,16 +70,15 @@ struct request {
 	uint8_t is_complete; /* nothing is missing */
 
 	/* private, cleared with the above for each request */
-	uint8_t is_in_head, is_in_name, has_new_head;
-	char first, last; /* characters; the last one that is no blank */
+	uint8_t is_in_head, is_in_trailer, is_in_name, has_new_head;
+	char first, last; /* characters */
 	struct request_span target;
 	uint32_t text_size;
 
 	/* private */
 	llhttp_t parser;
 	const struct request_limits *limits;
-	const char *input_begin; /* while it parses */
-	struct bytes piece;      /* of the body, just found */
+	struct bytes piece; /* of the body, just found */
 	struct request_field fields[REQUEST_FIELDS_MAX];
 	uint32_t text_capacity;
 	char *text; /* small, or allocated */

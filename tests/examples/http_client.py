@@ -205,6 +205,15 @@ class Requests(unittest.TestCase):
         self.assertEqual(client.read_answer().status, 200)
       self.assertTrue(client.is_at_end())
 
+  def test_a_body_that_ends_before_it_began_is_the_clients_fault(self):
+    with Server() as server:
+      for length in ('Content-Length: 3', CHUNKED):
+        with server.connect() as client:
+          client.send(request('POST', '/echo', length))
+          client.end_sending()
+          self.assertEqual(client.read_answer().status, 400)
+          self.assertTrue(client.is_at_end())
+
   def test_a_target_may_be_absolute_and_have_a_query(self):
     with Server() as server, server.connect() as client:
       for target in ('http://test/hello', '/hello?a=/b?c', 'http://test/hello?x', '/hello'):
@@ -382,12 +391,15 @@ class Nonsense(unittest.TestCase):
       request('POST', '/echo', ': x', 'Content-Length: 5') + b'hello',
       request('POST', '/echo', 'X(y): x', 'Content-Length: 5') + b'hello',
       b'POST /echo HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello',
+      b'POST /echo HTTP/1.1\nHost: a\r\nContent-Length: 5\r\n\r\nhello',
+      b'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\nhello',
       b'POST /echo HTTP/1.1\r\n Host: a\r\nContent-Length: 5\r\n\r\nhello',
     ]
     bad_chunks = [
       b'-1\r\nx\r\n0\r\n\r\n', b'0x1\r\nx\r\n0\r\n\r\n', b'\r\n', b'g\r\n', b' 1\r\nx\r\n0\r\n\r\n',
       b'1 \r\nx\r\n0\r\n\r\n', b'1\nx\r\n0\r\n\r\n', b'1\rx\r\n0\r\n\r\n', b'1\r\nxy\r\n0\r\n\r\n', b'1\r\nx0\r\n\r\n',
       b'1\r\nx\n0\r\n\r\n', b'fffffffffffffffff\r\nx', b'1;a\nb\r\nx\r\n0\r\n\r\n',
+      b'1\r\nx\r\n0\r\n\n', b'1\r\nx\r\n0\r\nX: y\r\n\n', b'1\r\nx\r\n0\r\nX: y\r\n z\r\n\r\n',
     ]
     with Server() as server:
       for text in cases:

@@ -174,6 +174,37 @@ Test(http_request, has_no_field_that_goes_on_in_the_next_line)
 	expect("GET / HTTP/1.1\r\n" HOST "X: a\r\n\t b\r\n\r\n", "broken 400\n");
 	expect("GET / HTTP/1.1\r\n" HOST "X:\r\n b\r\n\r\n", "broken 400\n");
 	expect("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:\r\n chunked\r\n\r\n", "broken 400\n");
+	expect("GET / HTTP/1.1\r\n" HOST "X:\r\n \r\n\r\n", "broken 400\n");
+	expect("GET / HTTP/1.1\r\n" HOST "X: a\r\n\t\r\n\r\n", "broken 400\n");
+}
+
+Test(http_request, has_no_line_that_does_not_end_in_cr_lf)
+{
+	expect("GET / HTTP/1.1\n" HOST "\r\n", "broken 400\n");
+	expect("GET / HTTP/1.1\r\n" HOST "\n", "broken 400\n");
+	expect("GET / HTTP/1.1\r\n" HOST "X: a\n\r\n", "broken 400\n");
+	expect("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\nx", "broken 400\n");
+	expect("\nGET / HTTP/1.1\r\n" HOST "\r\n", "broken 400\n");
+	expect("\rGET / HTTP/1.1\r\n" HOST "\r\n", "broken 400\n");
+	expect("\nFLY / HTTP/1.1\r\n" HOST "\r\n", "broken 400\n");
+}
+
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+
+Test(http_request, has_no_such_line_behind_its_chunks)
+{
+	static const char *const trailers[] = { "\n", "X: y\r\n\n", "X: y\n\r\n",
+		"X: y\r\n z\r\n\r\n", "X:\r\n \r\n\r\n" };
+	char text[256];
+
+	for (size_t i = 0; i < sizeof trailers / sizeof *trailers; i++) {
+		snprintf(text, sizeof text, "POST / HTTP/1.1\r\n" HOST CHUNKED "\r\n0\r\n%s",
+			trailers[i]);
+		expect(text,
+			"POST / HTTP/1.1 Host=a Transfer-Encoding=chunked, chunked\nbroken 400\n");
+	}
+	expect("POST / HTTP/1.1\r\n" HOST CHUNKED "\r\n1\r\nx\r\n0\r\nX: y\r\n\r\n",
+		"POST / HTTP/1.1 Host=a Transfer-Encoding=chunked, chunked\nbody x\nend\n");
 }
 
 Test(http_request, has_no_field_without_a_name)
@@ -229,7 +260,8 @@ Test(http_request, a_head_has_a_limit)
 	expect_small(text, expected);
 	snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X: %097d\r\n\r\n", 7);
 	expect_small(text, "broken 431\n");
-	memset(text, '\n', 200);
+	for (int i = 0; i < 200; i++)
+		text[i] = i % 2 ? '\n' : '\r';
 	text[200] = '\0';
 	expect_small(text, "broken 431\n");
 }
