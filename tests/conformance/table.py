@@ -6,6 +6,8 @@ not, each test that it names exists, and it names each test in tests/conformance
 docs/conformance-tasks.md and -sync.md: each test that they name exists in
 tests/loop, each line without one has a reason, and the first names each test
 of the suites that were written for it.
+docs/conformance-net.md: each test that it names exists in tests/net, each line
+without one has a reason, and each call of the network that suspends is there.
 
 usage: table.py SOURCE_ROOT
 """
@@ -15,6 +17,8 @@ import sys
 
 ROWS = [str(row) for row in range(1, 84)]
 TASK_ROWS = [f'T{row}' for row in range(1, 20)]
+
+NET_HEADERS = ['dns', 'sendfile', 'serve', 'stream', 'tcp', 'tls', 'udp', 'unix']
 
 # Suites in which every test states a fact of docs/conformance-tasks.md.
 TASK_SUITES = {'cancellation', 'eager', 'taskgroups', 'taskgroups_block', 'timeouts'}
@@ -27,6 +31,9 @@ def tests(folder):
     text = path.read_text(encoding='utf-8')
     found += ['::'.join(pair)
               for pair in re.findall(r'^(?:Test|[A-Z]+_TEST)\((\w+),\s*(\w+)', text, re.M)]
+    # A macro of the file's own: its suite is the file's.
+    found += [f'{path.stem.removeprefix("test_")}::{name}'
+              for name in re.findall(r'^[A-Z]+_TEST\((\w+)\)', text, re.M)]
     found += ['::'.join(pair) + '_comes_out_as_the_model_says'
               for pair in re.findall(r'^INTERLEAVE\((\w+),\s*(\w+)', text, re.M)]
   return found
@@ -107,6 +114,24 @@ def check_page(path, have_loop, problems):
   return set(named)
 
 
+def check_calls(root, problems):
+  """Each public call of net/ that suspends is in a title of docs/conformance-net.md."""
+  page = (root / 'docs' / 'conformance-net.md').read_text(encoding='utf-8')
+  titles = ' '.join(re.findall(r'^## (.*)$', page, re.M))
+  named = set()
+  for word in re.findall(r'\w+', titles):
+    if word.startswith('cede_'):
+      named.add(word)
+      family = re.match(r'cede_[a-z]+', word)[0]
+    elif word.startswith('_'):
+      named.add(family + word)
+  for header in NET_HEADERS:
+    text = (root / 'include' / 'cede' / f'{header}.h').read_text(encoding='utf-8')
+    for name in re.findall(r'\bCEDE_SUSPENDS\b[^;]*?\b(cede_\w+)\(', text):
+      if name not in named:
+        problems.append(f'conformance-net.md: {name}() of <cede/{header}.h> is in no title')
+
+
 def main(root):
   root = pathlib.Path(root)
   have = tests(root / 'tests' / 'conformance')
@@ -116,16 +141,19 @@ def main(root):
   tested, count = check_specification(root, have, have_loop, problems)
   facts = check_page(root / 'docs' / 'conformance-tasks.md', have_loop, problems)
   facts_sync = check_page(root / 'docs' / 'conformance-sync.md', have_loop, problems)
+  have_net = tests(root / 'tests' / 'net')
+  facts_net = check_page(root / 'docs' / 'conformance-net.md', have_net, problems)
+  check_calls(root, problems)
   problems += [f'not in docs/conformance-tasks.md: {name}' for name in have_loop
                if name.split('::')[0] in TASK_SUITES and name not in facts]
-  for names in have, have_loop:
+  for names in have, have_loop, have_net:
     problems += [f'two tests of one name: {name}' for name in sorted(set(names))
                  if names.count(name) > 1]
   for problem in problems:
     print(problem)
   print(f'{tested} of {count} rows, {len(have)} tests; {len(facts | facts_sync)} tests in'
-        f' tests/loop named; {len(problems)} problems')
-  return bool(problems) or not have or not facts or not facts_sync
+        f' tests/loop named, {len(facts_net)} in tests/net; {len(problems)} problems')
+  return bool(problems) or not have or not facts or not facts_sync or not facts_net
 
 
 sys.exit(main(*sys.argv[1:]))
