@@ -27,7 +27,8 @@ struct run {
 	const struct call *call;
 	const struct ending *ending;
 	enum kind kind;
-	size_t step; /* so many bytes of the text come before the end */
+	size_t step;                      /* so many bytes of the text come before the end */
+	void (*prepare)(struct run *run); /* before the call: may suspend; NULL: nothing */
 
 	struct both both;
 	char got[8]; /* by a call that is given memory */
@@ -216,6 +217,8 @@ end_one(void *arg)
 	cede_task_t *task;
 
 	cr_assert_eq(both_open(&run->both, run->kind), 0);
+	if (run->prepare)
+		run->prepare(run);
 	CEDE_GROUP(group);
 	cr_assert_eq(cede_spawn_with(&group, do_once, run, NULL, &task), 0);
 	settle(run);
