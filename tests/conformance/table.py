@@ -7,10 +7,10 @@ docs/conformance-tasks.md and -sync.md: each test that they name exists in
 tests/loop, each line without one has a reason, and the first names each test
 of the suites that were written for it.
 docs/conformance-net.md: each call of the network's headers that suspends or can fail
-has a row; each code that its comment there states is in the row; each column has
-tests or a reason why not; and each of those tests exists and makes the call. That is
-read in the text of the tests: the functions, macros and tables that it names, in its
-own file and in those of tests/ that it includes, and what those name.
+has a row; each code that its comment there states is in the row, with a test that names
+it; each column has tests or a reason why not; and each of those tests exists and makes
+the call. That is read in the text of the tests: the functions, macros and tables that
+one names, in its own file and in those of tests/ that it includes, and what those name.
 
 usage: table.py SOURCE_ROOT
 """
@@ -214,6 +214,9 @@ def check_row(cells, codes, reach, problems):
   for (column, code), cell in zip(NET_COLUMNS.items(), cells[1:]):
     parts = list(cell_parts(cell, problems))
     named[column] = [name for _, names in parts for name in names]
+    problems += [f'{calls[0]}: the tests of {word} do not name it' for words, names in parts
+                 for word in words if names and not any(
+                   reach(name) & {word, f'CEDE_{word}'} for name in names)]
     stated.update(*(stands_for for stands_for, _ in parts))
     if named[column] and code:
       stated.add(code)
