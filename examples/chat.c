@@ -148,12 +148,22 @@ tell_names(const struct member *to)
 	say(to->room, to, NULL, "*%s\n", names);
 }
 
+/* What would move the cursor of the others; also U+0080 to U+009F, which UTF-8 has behind a C2. */
+static void
+defuse(char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		const unsigned char c = (unsigned char)text[i];
+
+		if (iscntrl(c) || (c >= 0x80 && c < 0xa0 && i > 0 && text[i - 1] == '\xc2'))
+			text[i] = '?';
+	}
+}
+
 static void
 obey(struct member *m, char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		if (iscntrl((unsigned char)text[i]))
-			text[i] = '?'; /* it would move the cursor of the others */
+	defuse(text, size);
 	if (strcmp(text, "/quit") == 0)
 		dismiss(m, "quit");
 	else if (strcmp(text, "/who") == 0)

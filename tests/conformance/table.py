@@ -46,6 +46,9 @@ def tests(folder):
     text = path.read_text(encoding='utf-8')
     found += ['::'.join(pair)
               for pair in re.findall(r'^(?:Test|[A-Z]+_TEST)\((\w+),\s*(\w+)', text, re.M)]
+    # A macro of the file's own: its suite is the file's.
+    found += [f'{path.stem.removeprefix("test_")}::{name}'
+              for name in re.findall(r'^[A-Z]+_TEST\((\w+)\)', text, re.M)]
     found += ['::'.join(pair) + '_comes_out_as_the_model_says'
               for pair in re.findall(r'^INTERLEAVE\((\w+),\s*(\w+)', text, re.M)]
   return found
@@ -263,10 +266,11 @@ def main(root):
   tested, count = check_specification(root, have, have_loop, problems)
   facts = check_page(root / 'docs' / 'conformance-tasks.md', have_loop, problems)
   facts_sync = check_page(root / 'docs' / 'conformance-sync.md', have_loop, problems)
+  have_net = tests(root / 'tests' / 'net')
   problems += [f'not in docs/conformance-tasks.md: {name}' for name in have_loop
                if name.split('::')[0] in TASK_SUITES and name not in facts]
   calls, tests_net = check_net(root, problems)
-  for names in have, have_loop:
+  for names in have, have_loop, have_net:
     problems += [f'two tests of one name: {name}' for name in sorted(set(names))
                  if names.count(name) > 1]
   for problem in problems:

@@ -160,6 +160,9 @@ class Chat(unittest.TestCase):
       ann, bob = room.join('ann', 'bob')
       ann.send(b'\0\1\x1b[2J\x7f\n')
       self.assertEqual(bob.line(), 'ann: ???[2J?')
+      ann.send('a\u009b2Jb\u0085 \u00e4\u00a0\u4e00\n'.encode())
+      self.assertEqual(bob.file.readline(),
+                       b'ann: a\xc2?2Jb\xc2? ' + '\u00e4\u00a0\u4e00\n'.encode())
       for _ in range(50):
         with room.connect() as guest:
           guest.send(chance.randbytes(400) + b'\n' + chance.randbytes(50))

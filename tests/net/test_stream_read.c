@@ -1,4 +1,4 @@
-/* Reading: net/stream.c. */
+/* Reading: net/stream_read.c. */
 #include "tests/net/pair.h"
 
 #include <limits.h>
