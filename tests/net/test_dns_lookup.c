@@ -325,6 +325,42 @@ TASK_TEST(dns_lookup, a_cancel_abandons)
 	cr_assert_eq(resolver_lists, 0, "the answer nobody waited for was dropped");
 }
 
+static int
+look_up_service(void *arg)
+{
+	unsigned port;
+
+	*(int *)arg = cede_dns_service("https", 0, &port);
+	return 0;
+}
+
+static int
+look_up_service_in_time(void *arg)
+{
+	CEDE_TIMEOUT(5)
+		look_up_service(arg);
+	return 0;
+}
+
+TASK_TEST(dns_lookup, a_service_that_is_given_up_is_abandoned)
+{
+	int given_up = 0, too_late = 0;
+	cede_task_t *task;
+	CEDE_GROUP(g);
+
+	resolver_hold();
+	cr_assert_eq(cede_spawn_with(&g, look_up_service, &given_up, NULL, &task), 0);
+	cr_assert_eq(cede_spawn(&g, look_up_service_in_time, &too_late), 0);
+	let_others_run();
+	resolver_await(2);
+	cr_assert_eq(cede_task_cancel(task), 1);
+	cr_assert_eq(cede_group_wait(&g), 0);
+	cr_assert_eq(given_up, CEDE_EXIT);
+	cr_assert_eq(too_late, CEDE_ETIMEDOUT);
+	cede_task_unref(task);
+	resolver_let_go();
+}
+
 TASK_TEST(dns_lookup, the_losers_of_a_select_are_abandoned)
 {
 	cede_dns_lookup_t slow, fast;
