@@ -222,8 +222,8 @@ cede__tls_look_into(struct cede__tls_filter *f, int result)
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
 		return CEDE_EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
+	case SSL_ERROR_ZERO_RETURN: /* in the handshake anybody can say it: it is no end of anything */
+		return f->is_up ? 0 : fail(f, CEDE_ETLS, "the peer has ended TLS in the handshake");
 	default:
 		break;
 	}

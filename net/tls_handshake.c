@@ -197,8 +197,10 @@ run(cede_stream_t *s, cede_tls_t *tls, const cede_tls_stream_options_t *options)
 		r = CEDE_ECANCELED;
 	else if (f && f->failure < 0)
 		r = cede_raise(f->failure, "%s", f->problem);
-	else if (r < 0)
+	else if (r < 0 || !f->is_up)
 		give_up(s);
+	if (r >= 0 && !f->is_up)
+		r = CEDE_ETRUNCATED; /* nothing but a handshake that is done is a success */
 	cede__stream_unref(s);
 	return r < 0 ? r : 0;
 }

@@ -1,0 +1,88 @@
+/* A peer that ends TLS in the middle of something: there is no handshake, and no clean end. */
+#include "tests/net/tls_pair.h"
+
+TestSuite(tls_cut_short, .timeout = 60);
+
+static const unsigned char close_notify[] = { 21, 3, 3, 0, 2, 1, 0 };
+
+struct cut_short {
+	cede_stream_t *stream;
+	int peer;
+};
+
+static void
+open_cut_short(struct cut_short *c)
+{
+	int fds[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	cr_assert_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	c->stream = stream_of(fds[0]);
+	c->peer = fds[1];
+}
+
+/* No byte is read as if it had been decrypted, none is sent as if it had been encrypted. */
+static void
+expect_no_handshake(struct cut_short *c, int result)
+{
+	cede_tls_info_t info;
+	char byte;
+
+	cr_assert_eq(result, CEDE_ETLS, "%s", cede_err_name(result));
+	cr_assert(strstr(cede_error_text(result), "in the handshake"), "%s",
+		cede_error_text(result));
+	cr_assert_eq(cede_tls_info(c->stream, &info), CEDE_EAGAIN);
+	cr_assert_eq(cede_read(c->stream, &byte, 1), CEDE_ETLS);
+	cr_assert_eq(cede_write(c->stream, "secret", 6), CEDE_ETLS);
+	cede_close(c->stream);
+	close(c->peer);
+}
+
+/* The hello of OpenSSL's own client. */
+static void
+say_hello(int fd)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	char hello[4096];
+	int n;
+
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	SSL_set_connect_state(ssl);
+	cr_assert_eq(SSL_do_handshake(ssl), -1);
+	n = BIO_read(SSL_get_wbio(ssl), hello, sizeof hello);
+	cr_assert_gt(n, 0);
+	cr_assert_eq(write(fd, hello, (size_t)n), n);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+}
+
+/* Anybody in between can send it: it is not encrypted. */
+TASK_TEST(tls_cut_short, a_server_that_ends_tls_at_once_has_not_been_verified)
+{
+	const cede_tls_options_t options = client_options();
+	cede_tls_t *tls = make_client(&options);
+	struct cut_short c;
+
+	open_cut_short(&c);
+	cr_assert_eq(write(c.peer, close_notify, sizeof close_notify), sizeof close_notify);
+	expect_no_handshake(&c, cede_tls_connect(c.stream, tls, "example.test", NULL));
+	cede_tls_unref(tls);
+}
+
+/* The server has answered by then, and waits for the certificate: no handler is to run without. */
+TASK_TEST(tls_cut_short, a_client_that_ends_tls_behind_its_hello_has_not_been_verified)
+{
+	cede_tls_options_t options = server_options();
+	cede_tls_t *tls;
+	struct cut_short c;
+
+	options.verify = CEDE_TLS_VERIFY_REQUIRED;
+	options.ca_file = cert("ca.pem");
+	tls = make_server(&options);
+	open_cut_short(&c);
+	say_hello(c.peer);
+	cr_assert_eq(write(c.peer, close_notify, sizeof close_notify), sizeof close_notify);
+	expect_no_handshake(&c, cede_tls_accept(c.stream, tls, NULL));
+	cede_tls_unref(tls);
+}
