@@ -233,13 +233,14 @@ cede_tls_connect(cede_stream_t *s, cede_tls_t *tls, const char *server_name,
 		r = CEDE_EINVAL;
 	if (r == 0 && server_name)
 		r = read_name(server_name, &name);
-	if (r == 0)
-		r = cede__tls_filter_attach(s, tls, &f);
 	if (r < 0)
 		return r;
-	if (server_name && !(expect_name(f->ssl, &name) && resume(f, &name))) {
+	r = cede__tls_filter_attach(s, tls, &f);
+	if (r == 0 && server_name && !(expect_name(f->ssl, &name) && resume(f, &name)))
+		r = CEDE_ENOMEM;
+	if (r < 0) {
 		give_up(s);
-		return CEDE_ENOMEM;
+		return r;
 	}
 	return run(s, NULL, options);
 }

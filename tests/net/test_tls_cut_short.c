@@ -1,6 +1,8 @@
 /* A peer that ends TLS in the middle of something: there is no handshake, and no clean end. */
 #include "tests/net/tls_pair.h"
 
+#include "tests/support/fault.h"
+
 TestSuite(tls_cut_short, .timeout = 60);
 
 static const unsigned char close_notify[] = { 21, 3, 3, 0, 2, 1, 0 };
@@ -85,4 +87,44 @@ TASK_TEST(tls_cut_short, a_client_that_ends_tls_behind_its_hello_has_not_been_ve
 	cr_assert_eq(write(c.peer, close_notify, sizeof close_notify), sizeof close_notify);
 	expect_no_handshake(&c, cede_tls_accept(c.stream, tls, NULL));
 	cede_tls_unref(tls);
+}
+
+/* ---- want of memory ---- */
+
+/* The filter can't be made: whoever goes on all the same does not do so in plain text. */
+static void
+expect_never_plain(struct tls_pair *p, unsigned nth)
+{
+	cede_stream_t *ends[2];
+	char byte;
+	int r;
+
+	stream_pair(ends);
+	fault_arm(nth, FAULT_ONCE);
+	r = cede_tls_connect(ends[0], p->client_tls, "example.test",
+		&(cede_tls_stream_options_t){ .handshake_ms = 1 });
+	if (fault_disarm() > 0)
+		cr_assert_eq(r, CEDE_ENOMEM, "%s", cede_err_name(r));
+	cr_assert_lt(cede_write(ends[0], "secret", 6), 0);
+	cr_assert_lt(cede_read(ends[0], &byte, 1), 0);
+	cede_close(ends[0]);
+	cede_close(ends[1]);
+}
+
+static int
+connect_without_memory(void *arg)
+{
+	struct tls_pair p = { .name = NULL };
+
+	tls_pair_open(&p);
+	for (unsigned nth = 1; nth <= 4; nth++)
+		expect_never_plain(&p, nth);
+	tls_pair_close(&p);
+	return 0;
+}
+
+Test(tls_cut_short, a_connect_without_memory_never_goes_on_in_plain_text)
+{
+	fault_install();
+	cr_assert_eq(cede_run(connect_without_memory, NULL), 0);
 }
