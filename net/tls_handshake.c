@@ -84,7 +84,7 @@ expect_name(SSL *ssl, const struct name *name)
 	return SSL_set1_host(ssl, name->text) && SSL_set_tlsext_host_name(ssl, name->text) == 1;
 }
 
-/* "example.org:443": the name, and the port where there is one. NULL: no memory. */
+/* "example.org:443": the name, and the port where there is one. The last colon divides them. NULL: no memory. */
 static char *
 make_key(const cede_stream_t *s, const struct name *name)
 {
@@ -98,7 +98,7 @@ make_key(const cede_stream_t *s, const struct name *name)
 	key = cede__alloc(length + sizeof peer);
 	if (key) {
 		memcpy(key, name->text, length);
-		snprintf(key + length, sizeof peer, "%s", port ? port : "");
+		snprintf(key + length, sizeof peer, "%s", port ? port : ":");
 	}
 	return key;
 }
