@@ -128,3 +128,57 @@ Test(tls_cut_short, a_connect_without_memory_never_goes_on_in_plain_text)
 	fault_install();
 	cr_assert_eq(cede_run(connect_without_memory, NULL), 0);
 }
+
+/* Small pieces can't be gathered behind a large one: they go as they are, and nothing hangs. */
+static int
+write_pieces_without_memory(void *arg)
+{
+	static char large[20000], got[sizeof large + 2];
+	const struct iovec pieces[] = { { large, sizeof large }, { (char[]){ "a" }, 1 },
+		{ (char[]){ "b" }, 1 } };
+	struct cede__buffers *buffers = &cede_loop_current()->buffers;
+	struct cede__buffer *held[16], **end = held;
+	struct tls_pair p = { .name = NULL };
+	cede_write_t op;
+
+	tls_pair_open(&p);
+	expect_hands_shaken(&p);
+	expect_talks(&p);
+	fault_arm(1, FAULT_FOREVER);
+	while (end < held + 16 && (*end = cede__buffer_take(buffers, CEDE__BUFFER_USUAL)) != NULL)
+		end++;
+	cr_assert_eq(cede_writev_start(p.client, pieces, 3, &op), 0);
+	cr_assert_gt(fault_disarm(), 0);
+	while (end > held)
+		cede__buffer_give(buffers, *--end);
+	cr_assert(op.future.is_done);
+	cr_assert_eq(op.future.result, 0);
+	cr_assert_eq(cede_read_exactly(p.server, got, sizeof got, NULL), (ssize_t)sizeof got);
+	cr_assert_eq(memcmp(got + sizeof large, "ab", 2), 0);
+	tls_pair_close(&p);
+	return 0;
+}
+
+Test(tls_cut_short, pieces_are_written_without_memory_to_gather_them)
+{
+	fault_install();
+	cr_assert_eq(cede_run(write_pieces_without_memory, NULL), 0);
+}
+
+/* ---- what a writer finds ---- */
+
+/* OpenSSL has failed for the one: the other is not to wait for a peer that says nothing. */
+TLS_TEST(tls_cut_short, a_failure_of_the_writer_is_told_to_the_reader)
+{
+	cede_read_t rd;
+	char byte;
+
+	expect_hands_shaken(p);
+	expect_talks(p);
+	cr_assert_eq(cede_read_start(p->client, &byte, 1, &rd), 0);
+	SSL_set_shutdown(cede__tls_filter_of(p->client)->ssl, SSL_SENT_SHUTDOWN);
+	cr_assert_eq(cede_write(p->client, "x", 1), CEDE_ETLS);
+	cr_assert_eq(cede_sleep(1), 0);
+	cr_assert(rd.future.is_done);
+	cr_assert_eq(cede_await(&rd.future), CEDE_ETLS);
+}
