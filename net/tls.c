@@ -30,6 +30,45 @@
 /* The largest piece of plain text in one record. */
 #define RECORD_SIZE ((size_t)16384)
 
+/* ---- what both ways need ---- */
+
+/* Writing reads too, now and then: that is for whom reads. */
+static void
+note_what_came(struct cede__tls_filter *f)
+{
+	cede_stream_t *s = f->stream;
+
+	if (f->reads_in_a_row == 0 || !SSL_has_pending(f->ssl))
+		return;
+	f->has_more = s->may_have_data = 1;
+	if (s->reader && f->soon.index == 0)
+		(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
+}
+
+/* As SSL_shutdown(), which does nothing while a message of TLS's own is under way: that goes first. */
+static int
+say_end(SSL *ssl)
+{
+	const int r = SSL_in_init(ssl) ? SSL_do_handshake(ssl) : 1;
+
+	return r == 1 ? SSL_shutdown(ssl) : -1;
+}
+
+/* close_notify. 0 also where it has to wait; or a code. */
+static int
+end_writing(struct cede__tls_filter *f)
+{
+	int r;
+
+	cede__tls_begin_call(f);
+	r = say_end(f->ssl);
+	r = r >= 0 ? 0 : f->send_code < 0 ? f->send_code : cede__tls_look_into(f, r);
+	f->owes_goodbye = r == CEDE_EAGAIN;
+	cede__tls_settle(f);
+	note_what_came(f);
+	return r == CEDE_EAGAIN ? 0 : r;
+}
+
 /* ---- reading ---- */
 
 /* 1: the handshake is done, which looks like a byte to the read that waits for it. */
@@ -81,6 +120,8 @@ tls_receive(cede_stream_t *s, void *buffer, size_t size)
 	if (n == 1 && SSL_has_pending(f->ssl))
 		f->has_more = 1;
 	cede__tls_settle(f);
+	if (f->owes_goodbye && !f->out && !SSL_in_init(f->ssl))
+		(void)end_writing(f); /* it has waited for a message that is whole now */
 	s->may_have_data = f->has_more || !f->is_drained;
 	return n;
 }
@@ -173,11 +214,11 @@ encrypt_next(struct cede__tls_filter *f, const struct iovec *pieces, int count, 
 	struct cede__buffer *buffer;
 	ssize_t n;
 
-	if (count == 1 || first >= RECORD_SIZE)
+	buffer = count == 1 || first >= RECORD_SIZE
+		? NULL
+		: cede__buffer_take(buffers, CEDE__BUFFER_USUAL);
+	if (!buffer) /* for want of memory too: it is a record of its own then */
 		return encrypt(f, (const char *)pieces->iov_base + skip, first);
-	buffer = cede__buffer_take(buffers, CEDE__BUFFER_USUAL);
-	if (!buffer)
-		return CEDE_ENOMEM;
 	n = encrypt(f, buffer->data, gather(buffer->data, pieces, count, skip));
 	cede__buffer_give(buffers, buffer);
 	return n;
@@ -218,12 +259,7 @@ tls_send(cede_stream_t *s, const struct iovec *pieces, int count)
 	cede__tls_begin_call(f);
 	n = encrypt_all(f, pieces, count);
 	cede__tls_settle(f);
-	/* What came meanwhile was read for whom reads. */
-	if (f->reads_in_a_row > 0 && SSL_has_pending(f->ssl)) {
-		f->has_more = s->may_have_data = 1;
-		if (s->reader && f->soon.index == 0)
-			(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
-	}
+	note_what_came(f);
 	return n;
 }
 
@@ -238,20 +274,6 @@ tls_wait_room(cede_stream_t *s, const struct iovec *pieces, int count)
 		r = tls_watch(s);
 	f->writer_waits = r == 0;
 	return r;
-}
-
-/* close_notify. 0 also where there is no room for it yet; or a code. */
-static int
-end_writing(struct cede__tls_filter *f)
-{
-	int r;
-
-	cede__tls_begin_call(f);
-	r = SSL_shutdown(f->ssl);
-	r = r >= 0 ? 0 : f->send_code < 0 ? f->send_code : cede__tls_look_into(f, r);
-	f->owes_goodbye = r == CEDE_EAGAIN;
-	cede__tls_settle(f);
-	return r == CEDE_EAGAIN ? 0 : r;
 }
 
 static void

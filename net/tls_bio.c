@@ -60,13 +60,16 @@ keep(struct cede__tls_filter *f, const char *data, size_t size)
 	return 1;
 }
 
-/* After every call of OpenSSL: has what is in `out` taken care of. */
+/* After every call of OpenSSL: has what is in `out` taken care of, and a failure told. */
 void
 cede__tls_settle(struct cede__tls_filter *f)
 {
 	cede_stream_t *s = f->stream;
 
 	s->is_holding = f->out != NULL;
+	/* Whoever reads may wait for a peer that has nothing to say. */
+	if (f->failure < 0 && s->reader && f->soon.index == 0)
+		(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
 	if (f->out && !f->is_in_care) {
 		const struct iovec rest = { .iov_base = f->out + f->out_from,
 			.iov_len = f->out_to - f->out_from };
@@ -222,8 +225,8 @@ cede__tls_look_into(struct cede__tls_filter *f, int result)
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
 		return CEDE_EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
+	case SSL_ERROR_ZERO_RETURN: /* in the handshake anybody can say it: it is no end of anything */
+		return f->is_up ? 0 : fail(f, CEDE_ETLS, "the peer has ended TLS in the handshake");
 	default:
 		break;
 	}

@@ -84,7 +84,7 @@ expect_name(SSL *ssl, const struct name *name)
 	return SSL_set1_host(ssl, name->text) && SSL_set_tlsext_host_name(ssl, name->text) == 1;
 }
 
-/* "example.org:443": the name, and the port where there is one. NULL: no memory. */
+/* "example.org:443": the name, and the port where there is one. The last colon divides them. NULL: no memory. */
 static char *
 make_key(const cede_stream_t *s, const struct name *name)
 {
@@ -98,7 +98,7 @@ make_key(const cede_stream_t *s, const struct name *name)
 	key = cede__alloc(length + sizeof peer);
 	if (key) {
 		memcpy(key, name->text, length);
-		snprintf(key + length, sizeof peer, "%s", port ? port : "");
+		snprintf(key + length, sizeof peer, "%s", port ? port : ":");
 	}
 	return key;
 }
@@ -197,8 +197,10 @@ run(cede_stream_t *s, cede_tls_t *tls, const cede_tls_stream_options_t *options)
 		r = CEDE_ECANCELED;
 	else if (f && f->failure < 0)
 		r = cede_raise(f->failure, "%s", f->problem);
-	else if (r < 0)
+	else if (r < 0 || !f->is_up)
 		give_up(s);
+	if (r >= 0 && !f->is_up)
+		r = CEDE_ETRUNCATED; /* nothing but a handshake that is done is a success */
 	cede__stream_unref(s);
 	return r < 0 ? r : 0;
 }
@@ -231,13 +233,14 @@ cede_tls_connect(cede_stream_t *s, cede_tls_t *tls, const char *server_name,
 		r = CEDE_EINVAL;
 	if (r == 0 && server_name)
 		r = read_name(server_name, &name);
-	if (r == 0)
-		r = cede__tls_filter_attach(s, tls, &f);
 	if (r < 0)
 		return r;
-	if (server_name && !(expect_name(f->ssl, &name) && resume(f, &name))) {
+	r = cede__tls_filter_attach(s, tls, &f);
+	if (r == 0 && server_name && !(expect_name(f->ssl, &name) && resume(f, &name)))
+		r = CEDE_ENOMEM;
+	if (r < 0) {
 		give_up(s);
-		return CEDE_ENOMEM;
+		return r;
 	}
 	return run(s, NULL, options);
 }

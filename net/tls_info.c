@@ -101,8 +101,11 @@ format_name(const GENERAL_NAME *name, char *buffer, size_t size)
 
 	buffer[0] = '\0';
 	if ((type == GEN_DNS || type == GEN_EMAIL) && is_plain_name(value)) {
-		snprintf(buffer, size, "%s:%.*s", type == GEN_DNS ? "DNS" : "email",
+		const int n = snprintf(buffer, size, "%s:%.*s", type == GEN_DNS ? "DNS" : "email",
 			ASN1_STRING_length(value), (const char *)ASN1_STRING_get0_data(value));
+
+		if (n < 0 || (size_t)n >= size)
+			buffer[0] = '\0'; /* the beginning of a name is another's name */
 	} else if (type == GEN_IPADD) {
 		const int length = ASN1_STRING_length(value);
 		const int family = length == 4 ? AF_INET : length == 16 ? AF_INET6 : AF_UNSPEC;

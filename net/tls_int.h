@@ -134,7 +134,7 @@ struct cede__tls_filter {
 	uint8_t is_looking_again; /* without a report from below */
 	uint8_t reader_wants_room;
 	uint8_t writer_wants_data;
-	uint8_t owes_goodbye; /* close_notify found no room */
+	uint8_t owes_goodbye; /* close_notify has to wait: no room, or half a message */
 
 	int receive_code; /* what the transport below has failed with, for good */
 	int send_code;    /* the same: reading goes on, there may be an alert */
@@ -161,7 +161,7 @@ BIO_METHOD *cede__tls_bio_create(void);
 /** Before every call of OpenSSL. */
 void cede__tls_begin_call(struct cede__tls_filter *filter);
 
-/** After it: has what is in `out` taken care of. */
+/** After it: has what is in `out` taken care of, and the reader told of a failure. */
 void cede__tls_settle(struct cede__tls_filter *filter);
 
 /** Frees `out`. */

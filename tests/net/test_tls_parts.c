@@ -148,3 +148,28 @@ TLS_TEST(tls_parts, a_writer_that_waits_for_it_can_be_given_up)
 	cr_assert_eq(cede_write(p->client, "x", 1), CEDE_EPIPE);
 	hand_close(&h);
 }
+
+/* close_notify waits for the other half too, and what comes meanwhile is read. */
+TLS_TEST(tls_parts, a_half_close_waits_for_the_rest_of_a_message)
+{
+	struct hand h;
+	cede_read_t rd;
+	char got[16], byte;
+
+	hand_open(&h, p);
+	cr_assert_eq(cede_read_start(p->client, &byte, 1, &rd), 0);
+	let_out(&h, 600);
+	cr_assert_eq(cede_sleep(1), 0);
+	cr_assert_eq(cede_shutdown_write(p->client), 0, "%s", cede_tls_problem(p->client));
+	cr_assert_eq(cede_write(p->client, "x", 1), CEDE_ESHUTDOWN);
+	take_in(&h);
+	cr_assert_eq(SSL_read(h.ssl, got, sizeof got), -1, "it has gone: the ticket was whole");
+	cr_assert_eq(SSL_write(h.ssl, "x", 1), 1);
+	let_out(&h, 0);
+	cr_assert_eq(cede_await(&rd.future), 1);
+	cr_assert_eq(byte, 'x');
+	take_in(&h);
+	cr_assert_eq(SSL_read(h.ssl, got, sizeof got), 0);
+	cr_assert(SSL_get_shutdown(h.ssl) & SSL_RECEIVED_SHUTDOWN);
+	hand_close(&h);
+}

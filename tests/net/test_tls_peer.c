@@ -129,6 +129,23 @@ TLS_TEST(tls_peer, a_list_that_is_too_long_ends_with_a_whole_name)
 	cr_assert_str_eq(peer.names + length - 13, ".example.test");
 }
 
+/* Cut, it would be an address of the domain in its middle. */
+TLS_TEST(tls_peer, a_name_that_is_too_long_is_left_out_and_not_cut)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	cede_tls_peer_t peer;
+	char name[400];
+
+	memset(name, 'a', sizeof name);
+	memcpy(name + 293 - 10, "@good.test.evil.test", 20);
+	add_name(names, GEN_EMAIL, name, 293 - 10 + 20);
+	add_name(names, GEN_DNS, "good.test", 9);
+	show(p, "x", names);
+	cr_assert_eq(p->client_result, 0, "%s", p->client_text);
+	cr_assert_eq(cede_tls_peer(p->client, &peer), 0);
+	cr_assert_str_eq(peer.names, "DNS:good.test");
+}
+
 TLS_TEST(tls_peer, a_certificate_that_is_huge_is_refused)
 {
 	show(p, "huge", many_names(5000));
