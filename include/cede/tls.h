@@ -245,7 +245,8 @@ typedef struct cede_tls_peer {
 /**
  * The certificate that the peer has shown.
  *
- * @return 0; CEDE_ENOENT: it has shown none; CEDE_EINVAL: not encrypted; CEDE_ENOMEM; CEDE_ENOTSUP
+ * @return 0; CEDE_ENOENT: it has shown none; CEDE_EINVAL: not encrypted; CEDE_EAGAIN: the
+ *   handshake is not done; CEDE_ENOMEM; CEDE_ENOTSUP
  */
 CEDE_API int cede_tls_peer(const cede_stream_t *stream, cede_tls_peer_t *ret_peer);
 
