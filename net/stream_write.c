@@ -34,7 +34,7 @@ look(const cede_write_t *op, struct iovec window[WINDOW], size_t *ret_bytes)
 	*ret_bytes = 0;
 	for (int i = 0; i < count; i++) {
 		window[i] = op->pieces[i];
-		if (i == 0) {
+		if (i == 0 && op->skip > 0) { /* else it may be an empty one, of NULL */
 			window[i].iov_base = (char *)window[i].iov_base + op->skip;
 			window[i].iov_len -= op->skip;
 		}

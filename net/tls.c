@@ -198,7 +198,8 @@ gather(char *buffer, const struct iovec *pieces, int count, size_t skip)
 		const size_t room = RECORD_SIZE - size, left = pieces[i].iov_len - skip;
 		const size_t n = left < room ? left : room;
 
-		memcpy(buffer + size, (const char *)pieces[i].iov_base + skip, n);
+		if (n > 0)
+			memcpy(buffer + size, (const char *)pieces[i].iov_base + skip, n);
 		size += n;
 		skip = 0;
 	}
