@@ -32,15 +32,19 @@
 
 /* ---- what both ways need ---- */
 
-/* Writing reads too, now and then: that is for whom reads. */
+/*
+ * Writing reads too, now and then: that is for whom reads. So is a failure, for the peer
+ * may have nothing more to say.
+ */
 static void
 note_what_came(struct cede__tls_filter *f)
 {
 	cede_stream_t *s = f->stream;
 
-	if (f->reads_in_a_row == 0 || !SSL_has_pending(f->ssl))
+	if (f->failure == 0 && (f->reads_in_a_row == 0 || !SSL_has_pending(f->ssl)))
 		return;
-	f->has_more = s->may_have_data = 1;
+	if (f->failure == 0)
+		f->has_more = s->may_have_data = 1;
 	if (s->reader && f->soon.index == 0)
 		(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
 }

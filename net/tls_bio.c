@@ -60,16 +60,13 @@ keep(struct cede__tls_filter *f, const char *data, size_t size)
 	return 1;
 }
 
-/* After every call of OpenSSL: has what is in `out` taken care of, and a failure told. */
+/* After every call of OpenSSL: has what is in `out` taken care of. */
 void
 cede__tls_settle(struct cede__tls_filter *f)
 {
 	cede_stream_t *s = f->stream;
 
 	s->is_holding = f->out != NULL;
-	/* Whoever reads may wait for a peer that has nothing to say. */
-	if (f->failure < 0 && s->reader && f->soon.index == 0)
-		(void)cede__timer_start(s->loop, &f->soon, 0); /* it has a place */
 	if (f->out && !f->is_in_care) {
 		const struct iovec rest = { .iov_base = f->out + f->out_from,
 			.iov_len = f->out_to - f->out_from };

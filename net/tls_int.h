@@ -161,7 +161,7 @@ BIO_METHOD *cede__tls_bio_create(void);
 /** Before every call of OpenSSL. */
 void cede__tls_begin_call(struct cede__tls_filter *filter);
 
-/** After it: has what is in `out` taken care of, and the reader told of a failure. */
+/** After it: has what is in `out` taken care of. */
 void cede__tls_settle(struct cede__tls_filter *filter);
 
 /** Frees `out`. */

@@ -83,7 +83,7 @@ TLS_TEST(tls_sessions, a_ticket_of_1_3_is_used_once)
 	cr_assert_eq(had, 2, "OpenSSL's servers give two");
 	for (; had > 0; had--) {
 		SSL_SESSION *session =
-			cede__tls_sessions_get(&p->client_tls->sessions, "example.test");
+			cede__tls_sessions_get(&p->client_tls->sessions, "example.test:");
 
 		cr_assert_not_null(session);
 		SSL_SESSION_free(session);
@@ -99,7 +99,7 @@ TLS_TEST(tls_sessions, a_session_of_1_2_is_kept)
 	keep_to_1_2(p);
 	visit(p, "example.test");
 	cr_assert_eq(p->client_tls->sessions.count, 1);
-	session = cede__tls_sessions_get(&p->client_tls->sessions, "example.test");
+	session = cede__tls_sessions_get(&p->client_tls->sessions, "example.test:");
 	cr_assert_not_null(session);
 	SSL_SESSION_free(session);
 	cr_assert_eq(p->client_tls->sessions.count, 1);
