@@ -131,9 +131,22 @@ make_terminal(cede_stream_t **ret_a, cede_stream_t **ret_b, void *arg)
 	return open_both(fds, ret_a, ret_b);
 }
 
+/*
+ * The bytes of a terminal come by a worker of the kernel's, which on a busy machine is late
+ * now and then: the test's time has jumped by then. What is wrong is wrong each time.
+ */
 Test(stream_conformance, terminals)
 {
-	expect_conforms(make_terminal, NULL, 4, CEDE_TEST_HAS_BOTH_WAYS | CEDE_TEST_HAS_NO_END);
+	const cede_test_options_t options = { .cushion_ms = 4 };
+	cede_test_report_t report;
+	int r = -1;
+
+	leaks_begin();
+	for (int i = 0; i < 3 && r < 0; i++)
+		r = cede_test_check_stream(make_terminal, NULL, &options,
+			CEDE_TEST_HAS_BOTH_WAYS | CEDE_TEST_HAS_NO_END, &report);
+	cr_assert_gt(r, 0, "%s: %s", cede_strerror(r), report.text);
+	leaks_end();
 }
 
 /* ---- a child's stdin and stdout, with cat in between ---- */
