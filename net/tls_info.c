@@ -151,7 +151,8 @@ write_fingerprint(const X509 *x, char *buffer, size_t size)
 	if (X509_digest(x, EVP_sha256(), digest, &length) != 1)
 		return;
 	for (unsigned i = 0; i < length && 3 * i + 3 <= size; i++)
-		snprintf(buffer + 3 * i, 4, i + 1 < length ? "%02X:" : "%02X", digest[i]);
+		snprintf(buffer + 3 * i, size - 3 * i, i + 1 < length ? "%02X:" : "%02X",
+			digest[i]);
 }
 
 static void

@@ -135,7 +135,7 @@ set_membership(cede_udp_t *u, int any_name, int one_name, const char *group,
 {
 	struct group_req any = { 0 };
 	struct group_source_req one = { 0 };
-	unsigned number;
+	unsigned number = 0;
 	int r = parse_host(group, &any.gr_group), level;
 
 	if (r == 0 && source)
